@@ -1,0 +1,310 @@
+"""Who may do what with an account: one rule, over a reader and the account's claims.
+
+The rule is `reasons`. A check asks whether any reason suffices, an explanation lists them, and a query evaluates the
+same function for each row (or compiles the same reader). Nothing derived from it is stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from datetime import date, datetime
+from typing import Any
+
+import attrs
+
+from keyaccount.errors import ValidationError, shown
+from keyaccount.model.organisations import Organisation
+from keyaccount.model.organogram import Unit, User
+from keyaccount.model.rights import (
+    DEPUTY,
+    EVERYONE,
+    KEY_ACCOUNT_MANAGER,
+    TEAM_MEMBER,
+    Assignment,
+    Grant,
+    Principal,
+    Right,
+    unit,
+    user,
+)
+from keyaccount.results import Result
+from keyaccount.spans import in_force
+from keyaccount.values import FrozenMap
+
+SHIPPED_RIGHTS = {KEY_ACCOUNT_MANAGER: Right.ADMINISTER, DEPUTY: Right.CHANGE, TEAM_MEMBER: Right.CHANGE}
+
+
+def _roles(given: Any) -> Any:
+    return FrozenMap({**SHIPPED_RIGHTS, **given}) if isinstance(given, Mapping) else given
+
+
+def _ids(given: Any) -> Any:
+    return frozenset(given) if isinstance(given, (list, tuple, set, frozenset)) else given
+
+
+@attrs.frozen(repr=False)
+class AccessPolicy(Result):
+    """What a book's users hold beside their assignments and grants.
+
+    `default` is everyone's right on accounts that are not private: `READ` (an open CRM) or None (closed). `roles` maps
+    roles to rights, beside the shipped ones. `stewards` are the ids of data managers. `may_create` lets every user
+    create organisations.
+
+    >>> AccessPolicy(default=None).default is None
+    True
+
+    Raises ValidationError for a role mapped to more than `CHANGE`, and for another right of the key account manager.
+    """
+
+    default: Right | None = Right.READ
+    roles: FrozenMap[str, Right] = attrs.field(default=FrozenMap(SHIPPED_RIGHTS), converter=_roles)
+    stewards: frozenset[str] = attrs.field(default=frozenset(), converter=_ids)
+    may_create: bool = True
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what would give more than a role may give."""
+        if self.default not in (None, Right.READ):
+            raise ValidationError.of("AccessPolicy", "default", self.default, "must be Right.READ or None")
+        if not isinstance(self.roles, FrozenMap):
+            raise ValidationError.of("AccessPolicy", "roles", self.roles, "must map roles to rights")
+        for role, right in self.roles.items():
+            allowed = (Right.ADMINISTER,) if role == KEY_ACCOUNT_MANAGER else (Right.READ, Right.CHANGE)
+            if not isinstance(right, Right) or right not in allowed:
+                names = " or ".join(item.name for item in allowed)
+                raise ValidationError.of("AccessPolicy", "roles", right, f"must be {names} for {shown(role)}")
+        if not isinstance(self.stewards, frozenset) or not all(isinstance(i, str) for i in self.stewards):
+            raise ValidationError.of("AccessPolicy", "stewards", self.stewards, "must be a set of user ids")
+        if not isinstance(self.may_create, bool):
+            raise ValidationError.of("AccessPolicy", "may_create", self.may_create, "must be True or False")
+
+
+@attrs.frozen(repr=False)
+class Reader(Result):
+    """Who is asking, resolved once for each call.
+
+    `units` maps every unit whose grants reach the user to the user's own unit it is reached through. `today` and `now`
+    are the book clock's: a question about another day never changes a right.
+    """
+
+    user: User
+    units: FrozenMap[str, str]
+    policy: AccessPolicy
+    today: date
+    now: datetime
+
+    @property
+    def steward(self) -> bool:
+        """Whether the policy names the user as a steward."""
+        return self.user.id in self.policy.stewards
+
+    def is_me(self, principal: Principal) -> bool:
+        """Say whether the reader is, or belongs to, a principal."""
+        if principal.kind == "user":
+            return principal.id == self.user.id
+        return principal.kind == "everyone" or principal.id in self.units
+
+
+def reader(user: User, units: Iterable[Unit], policy: AccessPolicy, now: datetime) -> Reader:
+    """Resolve a user against the organogram.
+
+    `units` are at least the user's units and all units above them; `now` is a moment in the book's time zone.
+
+    >>> from datetime import UTC
+    >>> anna = User("anna", name="Anna", unit_ids=("dach",))
+    >>> organogram = [Unit("sales", name="Sales"), Unit("dach", name="DACH", parent_id="sales")]
+    >>> dict(reader(anna, organogram, AccessPolicy(), datetime(2026, 11, 21, tzinfo=UTC)).units)
+    {'dach': 'dach', 'sales': 'dach'}
+    """
+    parents = {unit.id: unit.parent_id for unit in units}
+    through: dict[str, str] = {}
+    for own in user.unit_ids:
+        above: str | None = own
+        while above is not None and above in parents and above not in through:
+            through[above] = own
+            above = parents[above]
+    return Reader(user, FrozenMap(through), policy, now.date(), now)
+
+
+@attrs.frozen(repr=False)
+class Claim(Result):
+    """One fact that gives somebody a right: an assignment (by its role) or a grant (by its right)."""
+
+    id: str
+    organisation_id: str
+    principal: Principal
+    kind: str
+    role: str | None
+    right: Right | None
+    covers_subsidiaries: bool
+    valid_from: date | None
+    valid_until: date | None
+
+
+def claims(records: Iterable[Assignment | Grant]) -> Iterator[Claim]:
+    """Bring assignments and grants on organisations to one shape; those on contacts are left out."""
+    for record in records:
+        if record.organisation_id is None:
+            continue
+        assigned = isinstance(record, Assignment)
+        yield Claim(
+            id=record.id,
+            organisation_id=record.organisation_id,
+            principal=user(record.user_id) if isinstance(record, Assignment) else record.principal,
+            kind="assignment" if assigned else "grant",
+            role=record.role if isinstance(record, Assignment) else None,
+            right=None if isinstance(record, Assignment) else record.right,
+            covers_subsidiaries=record.covers_subsidiaries,
+            valid_from=record.valid_from,
+            valid_until=record.valid_until,
+        )
+
+
+@attrs.frozen(repr=False)
+class Reason(Result):
+    """One thing that gives the reader a right, as it may be told: a parent's claim says `inherited` and no more."""
+
+    right: Right
+    kind: str
+    principal: Principal | None = None
+    role: str | None = None
+    through: str | None = None
+    inherited: bool = False
+    covers_subsidiaries: bool = False
+    since: date | None = None
+    until: date | None = None
+
+    def __str__(self) -> str:
+        """Say the reason in words."""
+        said = {"default": "everyone may read", "steward": "a steward of these data", "trusted": "a trusted desk"}.get(
+            self.kind
+        )
+        if said is None and self.kind == "assignment":
+            said = f"assigned as {self.role}"
+        if said is None:
+            said = f"granted to {_whom(self.principal)}"
+        if self.through is not None and self.principal != unit(self.through):
+            said += f", through unit {shown(self.through)}"
+        if self.inherited:
+            said += ", inherited"
+        if self.since is not None:
+            said += f", since {self.since.isoformat()}"
+        return said if self.until is None else f"{said}, until {self.until.isoformat()}"
+
+
+def _whom(principal: Principal | None) -> str:
+    if principal is None or principal == EVERYONE:
+        return "everyone"
+    return f"{principal.kind} {shown(principal.id)}"
+
+
+def reasons(reader: Reader, organisation: Organisation, claims: Iterable[Claim]) -> Iterator[Reason]:
+    """Yield every reason that gives the reader a right on an organisation: the rule itself.
+
+    `claims` are those on the organisation and the covering ones on its ancestors. On a private organisation only key
+    account managers assigned to that very organisation count.
+    """
+    if not organisation.private:
+        if reader.policy.default is not None:
+            yield Reason(reader.policy.default, "default")
+        if reader.steward:
+            yield Reason(Right.ADMINISTER, "steward", principal=user(reader.user.id))
+    for claim in claims:
+        own = claim.organisation_id == organisation.id
+        if not own and not claim.covers_subsidiaries:
+            continue
+        if organisation.private and not (own and claim.role == KEY_ACCOUNT_MANAGER):
+            continue
+        right = right_of(reader, claim)
+        if right is not None:
+            yield _reason(reader, claim, right, inherited=not own)
+
+
+def right_of(reader: Reader, claim: Claim) -> Right | None:
+    """Return what a claim gives the reader where it counts; None where it is another's, or not in force today."""
+    if not in_force(claim, reader.today) or not reader.is_me(claim.principal):
+        return None
+    return claim.right if claim.role is None else reader.policy.roles.get(claim.role)
+
+
+def _reason(reader: Reader, claim: Claim, right: Right, *, inherited: bool) -> Reason:
+    principal = claim.principal
+    return Reason(
+        right=right,
+        kind=claim.kind,
+        principal=principal,
+        role=claim.role,
+        through=reader.units[principal.id] if principal.kind == "unit" and principal.id else None,
+        inherited=inherited,
+        covers_subsidiaries=claim.covers_subsidiaries,
+        since=claim.valid_from,
+        until=claim.valid_until,
+    )
+
+
+@attrs.frozen(repr=False)
+class Decision(Result):
+    """The answer to "may I?": truthy when the right that is held suffices for the one that was asked for.
+
+    `right` is the right held (None: none), `reasons` everything that gives one; for a right that is missing
+    `would_grant` says what would give it.
+    """
+
+    organisation_id: str
+    user_id: str | None
+    wanted: Right
+    right: Right | None
+    reasons: tuple[Reason, ...]
+    would_grant: tuple[str, ...] = ()
+
+    also = ("allowed",)
+
+    @property
+    def allowed(self) -> bool:
+        """The answer as a bool."""
+        return self.right is not None and self.right >= self.wanted
+
+    def __bool__(self) -> bool:
+        """Return the answer."""
+        return self.allowed
+
+    def __str__(self) -> str:
+        """Say it in a sentence."""
+        who = "This trusted desk" if self.user_id is None else f"User {shown(self.user_id)}"
+        may = "may" if self.allowed else "may not"
+        held = "; ".join(f"{reason.right.name}: {reason}" for reason in self.reasons)
+        said = f"{who} {may} {self.wanted.name} organisation {shown(self.organisation_id)}"
+        if held:
+            said += f" ({held})"
+        return f"{said}." if self.allowed else f"{said}. It would take {' or '.join(self.would_grant)}."
+
+
+def decide(
+    reader: Reader | None, organisation: Organisation, claims: Iterable[Claim], *, right: Right = Right.READ
+) -> Decision:
+    """Decide whether a reader holds a right on an organisation, with every reason.
+
+    `claims` are those on the organisation and on its ancestors (see `claims`). A reader of None is a trusted desk,
+    which holds every right. It trusts what it is given.
+    """
+    if reader is None:
+        return Decision(organisation.id, None, right, Right.ADMINISTER, (Reason(Right.ADMINISTER, "trusted"),))
+    found = sorted(reasons(reader, organisation, claims), key=lambda reason: (-reason.right, reason.inherited))
+    held = found[0].right if found else None
+    missing = held is None or held < right
+    return Decision(
+        organisation.id,
+        reader.user.id,
+        right,
+        held,
+        tuple(found),
+        tuple(_would_grant(organisation, right, reader.policy.roles)) if missing else (),
+    )
+
+
+def _would_grant(organisation: Organisation, right: Right, roles: Mapping[str, Right]) -> Iterator[str]:
+    if organisation.private:
+        yield "an assignment as key account manager of this very organisation"
+        return
+    fitting: Collection[str] = sorted(role for role, given in roles.items() if given >= right)
+    yield f"an assignment as {', '.join(fitting)}"
+    yield f"a grant of {right.name}"

@@ -1,0 +1,1 @@
+"""What a desk can do, by area."""

@@ -1,0 +1,203 @@
+"""The book: a storage, a clock, a policy; where desks come from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime, tzinfo
+from types import TracebackType
+from zoneinfo import ZoneInfo
+
+from keyaccount import gate
+from keyaccount.access import AccessPolicy
+from keyaccount.desk import Desk, _check_region
+from keyaccount.errors import NotFound, StorageUnavailable, ValidationError
+from keyaccount.model.contacts import SHIPPED_ROLES, ContactRole
+from keyaccount.model.entity import Entity
+from keyaccount.model.notes import SHIPPED_CONTEXTS, Context, ExpectedProvider
+from keyaccount.model.organogram import User
+from keyaccount.providers import Provider
+from keyaccount.storage import Act, Storage
+from keyaccount.storage.memory import MemoryStorage
+from keyaccount.values import unwritable
+from keyaccount.view import View, Work, resolve
+
+# The open transaction of each book, for the thread or task that opened it.
+_open: ContextVar[Mapping[int, Work]] = ContextVar("keyaccount_open", default={})  # noqa: B039 - never changed, only replaced
+
+
+def utc_now() -> datetime:
+    """Return this moment: the clock of a book that is given none."""
+    return datetime.now(UTC)
+
+
+class Book:
+    """The records of one company, with the rules they are read by.
+
+    `storage` is any adapter. `policy` says what users hold beside assignments and grants. `region` (ISO 3166) is where
+    national phone numbers are read; `zone` (IANA) decides which day it is; `clock` returns the moment, aware of its
+    zone; `providers` are the host's sources of computed notes.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        *,
+        policy: AccessPolicy | None = None,
+        region: str | None = None,
+        zone: str = "UTC",
+        clock: Callable[[], datetime] = utc_now,
+        providers: Iterable[Provider] = (),
+    ) -> None:
+        """Open the storage; one that is empty gets the shipped contexts and roles."""
+        if policy is not None and not isinstance(policy, AccessPolicy):
+            raise ValidationError.of("Book", "policy", policy, "must be an AccessPolicy")
+        if not callable(clock):
+            raise ValidationError.of("Book", "clock", clock, "must be a function that returns an aware datetime")
+        _check_region(region)
+        self.policy = policy or AccessPolicy()
+        self.region = region
+        self.providers = _checked_providers(providers)
+        self._storage = storage
+        self._zone = _zone(zone)
+        self._clock = clock
+        self._closed = False
+        self._furnish()
+
+    # -- desks
+
+    def desk(self, user: str) -> Desk:
+        """Return the desk of a user: all that follows is restricted to what they may read and change.
+
+        Raises NotFound for a user who is not there, or not active.
+        """
+        if not isinstance(user, str):
+            raise ValidationError.of("User", "id", user, "must be an id (text)")
+        with self._work("keyaccount", write=False) as work:
+            view = self._bind(work, None)
+            found = view.find(User, id=user) if user else []
+        if not found or not found[0].active:
+            raise NotFound("User", user)
+        return Desk(self, user_id=user, name=user)
+
+    def trusted(self, name: str) -> Desk:
+        """Return a desk for the host's own jobs: every right, audited under `name`."""
+        if not isinstance(name, str) or not name.strip() or unwritable(name, line=True) or len(name) > 200:  # noqa: PLR2004
+            raise ValidationError.of("Book", "name", name, "must be a name for the audit")
+        return Desk(self, user_id=None, name=name)
+
+    # -- life
+
+    def close(self) -> None:
+        """Let go of the storage; every later call raises StorageUnavailable."""
+        if not self._closed:
+            self._closed = True
+            self._storage.close()
+
+    def __enter__(self) -> Book:
+        """Use the book in a block."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    def __repr__(self) -> str:
+        """Show where the records are."""
+        return f"<Book in {type(self._storage).__name__}{', closed' if self._closed else ''}>"
+
+    # -- for the desks
+
+    def now(self) -> datetime:
+        """Return the book's moment, in its time zone."""
+        moment = self._clock()
+        if not isinstance(moment, datetime) or moment.utcoffset() is None:
+            raise ValidationError.of("Book", "clock", moment, "must return a datetime that knows its time zone")
+        return moment.astimezone(self._zone)
+
+    def _bind(self, work: Work, user_id: str | None) -> View:
+        """Make the view of one call: the reader is resolved afresh, so that a right that is lost is lost at once."""
+        now = self.now()
+        reader = None if user_id is None else resolve(work.unit, user_id, self.policy, now)
+        return View(work, reader, now.date(), now)
+
+    @contextmanager
+    def _work(self, by: str, *, write: bool, why: str | None = None) -> Iterator[Work]:
+        """Join the transaction of this thread or task, or open a unit of work of its own."""
+        if self._closed:
+            raise StorageUnavailable("the book is closed")
+        current = _open.get().get(id(self))
+        if current is not None and not current.closed:
+            yield current
+            return
+        now = self.now()
+        with self._storage.unit(write=write) as unit:
+            work = Work(unit, Act(now, by, why), self.policy)
+            try:
+                yield work
+                work.settle(now.date())
+            finally:
+                work.closed = True
+
+    @contextmanager
+    def _transaction(self, by: str, why: str | None) -> Iterator[None]:
+        if why is not None and (not isinstance(why, str) or unwritable(why) or len(why) > 10_000):  # noqa: PLR2004
+            raise ValidationError.of("transaction", "why", why, "must be text")
+        with self._work(by, write=True, why=why) as work:
+            token = _open.set({**_open.get(), id(self): work})
+            try:
+                yield
+            finally:
+                _open.reset(token)
+
+    def _furnish(self) -> None:
+        """Write what a new book ships with, and the names of providers this one has not seen before."""
+        with self._work("keyaccount", write=False) as work:
+            view = self._bind(work, None)
+            known = {row.id for row in view.find(ExpectedProvider)}
+            new = not view.find(Context, limit=1) and not view.find(ContactRole, limit=1)
+        wanted: list[Entity] = [ExpectedProvider(p.name) for p in self.providers if p.name not in known]
+        if new:
+            wanted = [*SHIPPED_CONTEXTS, *SHIPPED_ROLES, *wanted]
+        if wanted:
+            with self._work("keyaccount", write=True, why="furnished") as work:
+                gate.put(self._bind(work, None), wanted)
+
+
+def open(
+    *,
+    policy: AccessPolicy | None = None,
+    region: str | None = None,
+    zone: str = "UTC",
+    clock: Callable[[], datetime] = utc_now,
+    providers: Iterable[Provider] = (),
+) -> Book:
+    """Open a book in memory; see `Book` for the settings.
+
+    >>> with open(region="DE") as book:
+    ...     office = book.trusted("setup")
+    ...     office.put(User("volker", name="Volker Vorstand")).version
+    1
+    """
+    return Book(MemoryStorage(), policy=policy, region=region, zone=zone, clock=clock, providers=providers)
+
+
+def _zone(name: object) -> tzinfo:
+    try:
+        if isinstance(name, str) and name:
+            return UTC if name == "UTC" else ZoneInfo(name)
+    except (LookupError, ValueError, OSError):
+        pass
+    raise ValidationError.of("Book", "zone", name, "is no IANA time zone such as 'Europe/Berlin'")
+
+
+def _checked_providers(given: object) -> tuple[Provider, ...]:
+    if not isinstance(given, (list, tuple)) or not all(isinstance(p, Provider) for p in given):
+        raise ValidationError.of("Book", "providers", given, "must be a list of Provider")
+    names = [provider.name for provider in given]
+    if len(set(names)) < len(names):
+        raise ValidationError.of("Book", "providers", names, "has two of one name")
+    return tuple(given)

@@ -1,0 +1,422 @@
+"""The moments: notes for a form, the business card, and who is calling."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import date, datetime
+from typing import Any, cast
+
+import attrs
+
+from keyaccount import phones
+from keyaccount.errors import NotFound, UnknownContext, ValidationError
+from keyaccount.facts import Facts, gather
+from keyaccount.model.activities import Activity
+from keyaccount.model.contacts import Contact, Position
+from keyaccount.model.entity import Entity
+from keyaccount.model.notes import Context
+from keyaccount.model.organisations import ADDRESS_RANK, Address, Organisation
+from keyaccount.model.organogram import User
+from keyaccount.model.rights import DEPUTY
+from keyaccount.providers import Provider, computed
+from keyaccount.queries import Query, at_least, at_most, dialled, one_of
+from keyaccount.responsible import Responsible, responsible
+from keyaccount.results import Result
+from keyaccount.spans import in_force
+from keyaccount.view import View, by_id
+from keyaccount.visibility import Notes, Subject, resolve
+
+
+@attrs.frozen(repr=False)
+class Held(Result):
+    """A position as a card shows it, with the names on both sides."""
+
+    position_id: str
+    contact_id: str
+    contact_name: str
+    organisation_id: str
+    organisation_name: str
+    title: str | None
+    department: str | None
+    role: str | None
+    employed: bool
+    vip: bool
+    phones: tuple[str, ...]
+    emails: tuple[str, ...]
+
+
+@attrs.frozen(repr=False)
+class LastContact(Result):
+    """The latest contact in both directions: when, by whom of ours, how, with whom, by which activity."""
+
+    at: datetime | None
+    by: User | None
+    kind: str
+    contact: Contact | None
+    activity_id: str
+
+
+@attrs.frozen(repr=False)
+class Match(Result):
+    """Somebody a phone number can belong to; `extension` counts the digits dialled behind a head number."""
+
+    name: str
+    contact_id: str | None
+    organisation_id: str | None
+    number: str
+    extension: int
+
+
+@attrs.frozen(repr=False)
+class BusinessCard(Result):
+    """All that matters about a contact or an organisation in one moment.
+
+    `contact` and `organisation` are the records (None where the card is about the other alone). `others` are further
+    matches of a caller's number, in order.
+    """
+
+    name: str
+    context: str
+    contact: Contact | None
+    organisation: Organisation | None
+    vip: bool
+    key_account_manager: Responsible | None
+    deputy: Responsible | None
+    positions: tuple[Held, ...]
+    phones: tuple[str, ...]
+    emails: tuple[str, ...]
+    address: Address | None
+    special_contacts: tuple[Held, ...]
+    notes: Notes
+    last_contact: LastContact | None
+    next_follow_up: Activity | None
+    number: str | None = None
+    others: tuple[Match, ...] = ()
+
+    also = ("must_stop",)
+
+    @property
+    def must_stop(self) -> bool:
+        """Whether a note says that a host should not go on."""
+        return self.notes.must_stop
+
+
+def check_context(view: View, context: object) -> str:
+    """Refuse a context that is not registered, before anything else is looked at."""
+    known = {row.id for row in view.find(Context)} if isinstance(context, str) else set()
+    if not isinstance(context, str) or context not in known:
+        raise UnknownContext(context, known)
+    return context
+
+
+def notes(
+    view: View,
+    providers: Sequence[Provider],
+    *,
+    contact: str | None,
+    organisation: str | None,
+    context: str,
+    on: date,
+) -> Notes:
+    """Return the notes for one subject in a context.
+
+    Raises NotFound for a subject that cannot be read, UnknownContext.
+    """
+    facts = gather(view, on, contacts=_given(contact), organisations=_given(organisation))
+    _must_be_there(facts, contact, organisation)
+    return seen(view, providers, facts, facts.subject(contact, organisation), context)
+
+
+def notes_for(
+    view: View, providers: Sequence[Provider], *, organisations: Iterable[str], context: str, on: date
+) -> dict[str, Notes]:
+    """Return the notes of many organisations, in the order given; those that cannot be read are left out."""
+    ids = tuple(dict.fromkeys(organisations))
+    facts = gather(view, on, organisations=ids)
+    known = [id for id in ids if id in facts.organisations]
+    if not known:
+        resolve((), subject=Subject(), context=context, rules=facts.rules, on=on)
+    return {id: seen(view, providers, facts, facts.subject(None, id), context) for id in known}
+
+
+def seen(view: View, providers: Sequence[Provider], facts: Facts, subject: Subject, context: str) -> Notes:
+    """Resolve written and computed notes for one subject."""
+    found = [*facts.notes_on(subject), *computed(view, facts, subject, providers)]
+    return resolve(found, subject=subject, context=context, rules=facts.rules, on=facts.on)
+
+
+def card(
+    view: View,
+    providers: Sequence[Provider],
+    *,
+    contact: str | None,
+    organisation: str | None,
+    context: str,
+    on: date,
+) -> BusinessCard:
+    """Make the business card of a contact, of an organisation, or of a contact acting for an organisation.
+
+    Raises NotFound for what cannot be read, UnknownContext.
+    """
+    facts = gather(view, on, contacts=_given(contact), organisations=_given(organisation))
+    _must_be_there(facts, contact, organisation)
+    subject = facts.subject(contact, organisation)
+    last, next_follow_up, by, whom = _activities(view, subject)
+    person = facts.contacts.get(contact or "")
+    account = facts.organisations.get(subject.organisation_id or "")
+    who, deputy = (
+        responsible(
+            facts.assignments,
+            facts.users,
+            contact_id=contact,
+            chain=facts.chain(subject.organisation_id),
+            on=on,
+            **role,
+        )
+        for role in ({}, {"role": DEPUTY})
+    )
+    held = facts.held(contact) if contact else []
+    here = [p for p in held if p.organisation_id in subject.organisation_ids] if organisation else held
+    return BusinessCard(
+        name=person.name if person else cast("Organisation", account).name,
+        context=context,
+        contact=person,
+        organisation=account if person is None or organisation or account else None,
+        vip=person is not None and (person.vip or any(p.vip for p in here)),
+        key_account_manager=who,
+        deputy=deputy,
+        positions=tuple(_held(facts, p) for p in held),
+        phones=_merged(here, person, account if person is None else None, "phones"),
+        emails=_merged(here, person, account if person is None else None, "emails"),
+        address=_address(facts, person, held, account, asked=organisation is not None),
+        special_contacts=tuple(
+            _held(facts, p) for p in facts.special if p.role and p.organisation_id == subject.organisation_id
+        ),
+        notes=seen(view, providers, facts, subject, context),
+        last_contact=None if last is None else LastContact(last.at, by, last.kind, whom, last.id),
+        next_follow_up=next_follow_up,
+    )
+
+
+def caller(
+    view: View, providers: Sequence[Provider], number: str, *, region: str | None, on: date
+) -> BusinessCard | None:
+    """Say who is calling: the best match's card in the context "phone", with the others; None where nobody is found."""
+    matches = _ranked(view, _matches(view, phones.asked(number, region), region, on), on)
+    if not matches:
+        return None
+    best, *others = matches
+    found = card(view, providers, contact=best.contact_id, organisation=best.organisation_id, context="phone", on=on)
+    return attrs.evolve(found, number=best.number, others=tuple(others))
+
+
+# ---- card -------------------------------------------------------------------------------------------------------------
+
+
+def _given(id: str | None) -> tuple[str, ...]:
+    return () if id is None else (id,)
+
+
+def _must_be_there(facts: Facts, contact: str | None, organisation: str | None) -> None:
+    if contact is None and organisation is None:
+        raise ValidationError.of("card", "", None, "give a contact, an organisation, or both")
+    if contact is not None and contact not in facts.contacts:
+        raise NotFound("Contact", contact)
+    if organisation is not None and organisation not in facts.organisations:
+        raise NotFound("Organisation", organisation)
+
+
+def last_contact_query(view: View, **on_whom: Any) -> Query:
+    """Ask for the latest two-way activity."""
+    return view.query(Activity, **on_whom, two_way=True, at=at_least(_EVER), order=("-at", "-id"), limit=1)
+
+
+_EVER = datetime.fromisoformat("0002-01-01T00:00:00+00:00")
+
+
+def _activities(view: View, subject: Subject) -> tuple[Activity | None, Activity | None, User | None, Contact | None]:
+    """Read the last contact and the next follow-up: with the contact where one is asked about, else the organisation."""
+    whom: dict[str, Any] = {"contact_ids": subject.contact_id} if subject.contact_id else {}
+    if not whom or len(subject.organisation_ids) == 1:
+        whom["organisation_id"] = subject.organisation_id
+    latest, following = view.gather(
+        last_contact_query(view, **whom),
+        view.query(Activity, **whom, open=True, order=("follow_up_on", "id"), limit=1),
+    )
+    last = cast("Activity | None", latest[0] if latest else None)
+    follow_up = cast("Activity | None", following[0] if following else None)
+    users, contacts = view.gather(
+        view.query(User, id=one_of([last.by_id] if last and last.by_id else [])),
+        view.query(Contact, id=one_of(list(last.contact_ids[:1]) if last else [])),
+    )
+    by = cast("User | None", users[0] if users else None)
+    return last, follow_up, by, cast("Contact | None", contacts[0] if contacts else None)
+
+
+def _held(facts: Facts, position: Position) -> Held:
+    contact = facts.contacts.get(position.contact_id)
+    organisation = facts.organisations.get(position.organisation_id)
+    return Held(
+        position_id=position.id,
+        contact_id=position.contact_id,
+        contact_name=contact.name if contact else "",
+        organisation_id=position.organisation_id,
+        organisation_name=organisation.name if organisation else "",
+        title=position.title,
+        department=position.department,
+        role=position.role,
+        employed=position.employed,
+        vip=position.vip or bool(contact and contact.vip),
+        phones=position.phones,
+        emails=position.emails,
+    )
+
+
+def _merged(
+    held: Sequence[Position], contact: Contact | None, organisation: Organisation | None, field: str
+) -> tuple[str, ...]:
+    """Return phones or e-mails, each once: of the positions, then the person's own; else the organisation's."""
+    sources = [*held, *filter(None, (contact, organisation))]
+    return tuple(dict.fromkeys(text for source in sources for text in getattr(source, field)))
+
+
+def _address(
+    facts: Facts, person: Contact | None, held: Sequence[Position], account: Organisation | None, *, asked: bool
+) -> Address | None:
+    """Return the address to write to: the person's own, else that of the employer asked for, else of the first one."""
+    if person is None:
+        return best_address(account)
+    if person.addresses:
+        return person.addresses[0]
+    employers = [p.organisation_id for p in held if p.employed]
+    if asked and account is not None:
+        employers = [id for id in employers if id == account.id]
+    return best_address(facts.organisations.get(employers[0])) if employers else None
+
+
+def best_address(organisation: Organisation | None) -> Address | None:
+    """Return an organisation's address: company before shipping and billing; None where it has none."""
+    if organisation is None:
+        return None
+    return min(organisation.addresses, key=lambda address: ADDRESS_RANK[address.purpose], default=None)
+
+
+# ---- caller -----------------------------------------------------------------------------------------------------------
+
+
+def _matches(view: View, asked: phones.Asked, region: str | None, on: date) -> list[Match]:
+    """Find whom a number can belong to, among readable positions in force, organisations and contacts."""
+    if not asked.keys:
+        return []
+    keys = dialled(asked.keys)
+    organisations, positions, contacts = view.gather(
+        view.query(Organisation, phones=keys),
+        view.query(Position, phones=keys, valid_from=at_most(on), valid_until=at_least(on)),
+        view.query(Contact, phones=keys),
+    )
+    held = cast("list[Position]", positions)
+    owners = cast("list[Organisation]", view.find(Organisation, id=one_of([p.organisation_id for p in held])))
+    people = cast("list[Contact]", view.find(Contact, id=one_of([p.contact_id for p in held])))
+    at, whose = by_id(owners), by_id(people)
+    found = [
+        *(
+            _match(asked, o.name, o, [o.country, region], organisation_id=o.id, head=True)
+            for o in cast("list[Organisation]", organisations)
+        ),
+        *(
+            _match(
+                asked,
+                whose[p.contact_id].name,
+                p,
+                [at[p.organisation_id].country, region],
+                contact_id=p.contact_id,
+                organisation_id=p.organisation_id,
+            )
+            for p in held
+            if p.organisation_id in at and p.contact_id in whose
+        ),
+        *(_match(asked, c.name, c, [c.country, region], contact_id=c.id) for c in cast("list[Contact]", contacts)),
+    ]
+    return _nearest([match for match in found if match is not None])
+
+
+def _match(
+    asked: phones.Asked,
+    name: str,
+    source: Entity,
+    regions: Sequence[str | None],
+    *,
+    contact_id: str | None = None,
+    organisation_id: str | None = None,
+    head: bool = False,
+) -> Match | None:
+    """Verify a candidate by really reading its numbers in their region."""
+    numbers: tuple[str, ...] = source.phones  # type: ignore[attr-defined]
+    read = list(dict.fromkeys(regions[:1] if regions[0] else regions))
+    best: Match | None = None
+    for number in numbers:
+        extension = phones.match(asked, number, regions=read, head=head)
+        if extension is not None and (best is None or extension < best.extension):
+            best = Match(name, contact_id, organisation_id, number, extension)
+    return best
+
+
+def _nearest(matches: Sequence[Match]) -> list[Match]:
+    """Keep exact matches; without any, those of the longest registered prefix. A person at a position counts once."""
+    closest = min((match.extension for match in matches), default=0)
+    kept = [match for match in matches if match.extension == closest]
+    placed = {match.contact_id for match in kept if match.contact_id and match.organisation_id}
+    return [match for match in kept if match.organisation_id is not None or match.contact_id not in placed]
+
+
+def _ranked(view: View, matches: list[Match], on: date) -> list[Match]:
+    """Order matches: contacts first, then VIPs, then the latest contact, then by id."""
+    if len(matches) < 2:  # noqa: PLR2004
+        return matches
+    people = [match.contact_id for match in matches if match.contact_id]
+    contacts, positions, *latest = view.gather(
+        view.query(Contact, id=one_of(people), vip=True),
+        view.query(Position, contact_id=one_of(people), vip=True),
+        *(last_contact_query(view, **_whom(match)) for match in matches),
+    )
+    vips: set[Any] = {row.key for row in contacts}
+    vips |= {(p.contact_id, p.organisation_id) for p in cast("list[Position]", positions) if in_force(p, on)}
+    when = [cast("Activity", rows[0]).at if rows else None for rows in latest]
+
+    def rank(pair: tuple[Match, datetime | None]) -> tuple[Any, ...]:
+        match, at = pair
+        important = match.contact_id in vips or (match.contact_id, match.organisation_id) in vips
+        return (
+            match.contact_id is None,
+            not important,
+            at is None,
+            -at.timestamp() if at else 0,
+            match.contact_id or "",
+            match.organisation_id or "",
+        )
+
+    return [match for match, _ in sorted(zip(matches, when, strict=True), key=rank)]
+
+
+def _whom(match: Match) -> Mapping[str, Any]:
+    return {"contact_ids": match.contact_id} if match.contact_id else {"organisation_id": match.organisation_id}
+
+
+def vip_positions(view: View, on: date) -> tuple[list[Contact], list[Position], Collection[Organisation]]:
+    """Read the VIPs with a position in force at a readable organisation: the people, the positions, the places."""
+    marked, there = view.gather(
+        view.query(Contact, vip=True),
+        view.query(Position, vip=True, valid_from=at_most(on), valid_until=at_least(on)),
+    )
+    people, positions = view.gather(
+        view.query(Contact, id=one_of([p.contact_id for p in cast("list[Position]", there)])),
+        view.query(
+            Position,
+            contact_id=one_of([row.key for row in marked]),
+            valid_from=at_most(on),
+            valid_until=at_least(on),
+        ),
+    )
+    held = list(by_id(cast("list[Position]", [*there, *positions])).values())
+    places = view.find(Organisation, id=one_of([p.organisation_id for p in held]))
+    return cast("list[Contact]", list(by_id([*marked, *people]).values())), held, places

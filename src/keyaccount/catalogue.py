@@ -1,0 +1,182 @@
+"""The one table of kinds: what each hangs on, what it refers to, who writes it.
+
+The write gate, restriction, masking, search and the adapters are all driven by these rows. A kind without a complete
+row does not load.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import attrs
+
+from keyaccount.errors import ValidationError, nearest
+from keyaccount.model.activities import Activity
+from keyaccount.model.contacts import Contact, ContactRole, Position
+from keyaccount.model.entity import Entity
+from keyaccount.model.notes import Acknowledgement, Context, ExpectedProvider, NoteCategory, ServiceNote
+from keyaccount.model.organisations import Organisation
+from keyaccount.model.organogram import Unit, User
+from keyaccount.model.rights import Assignment, Grant, Right
+from keyaccount.shapes import Flag, Many, Refer, Shape, shapes_of
+
+Reach = Literal["account", "contact", "hangs", "free"]
+"""How a record is reached: it is an account; a contact (through its positions); it hangs on others; on no account."""
+
+Stamp = Literal["who", "when", "who?", "when?"]
+
+
+@attrs.frozen
+class Link:
+    """One field that refers to records of a kind."""
+
+    field: str
+    kind: str
+    many: bool
+    gone: str
+
+
+@attrs.frozen(eq=False)
+class Kind:
+    """A row of the catalogue.
+
+    `home` are the fields that name what a record hangs on, the deciding one first: all that are given must be
+    readable, and the first one given is where the right to write is held. `else_any` is used where none of them is
+    given: any of its records will do. `write` is the right that a write needs there (None: trusted desks and stewards
+    only). `stamped` are fields the library sets: who and when ("who?" and "when?" only where nothing is given);
+    `fixed` fields never change after the first write. `up` is the field that makes the kind a forest. `personal` fields are blanked when a
+    person is erased; `searched` ones are found by search; `derived` are properties that conditions and orders may
+    use; `title` is the field that names a record in a sentence; `open` the property that says it is not closed.
+    """
+
+    cls: type[Entity]
+    reach: Reach
+    write: Right | None
+    home: tuple[str, ...] = ()
+    else_any: str | None = None
+    stamped: tuple[tuple[str, Stamp], ...] = ()
+    fixed: tuple[str, ...] = ()
+    personal: tuple[str, ...] = ()
+    searched: tuple[str, ...] = ()
+    derived: tuple[tuple[str, Shape], ...] = ()
+    title: str = "id"
+    open: str | None = None
+    name: str = attrs.field(init=False)
+    shapes: dict[str, Shape] = attrs.field(init=False)
+    links: tuple[Link, ...] = attrs.field(init=False)
+    dated: bool = attrs.field(init=False)
+    up: str | None = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Read from the class what the class already says."""
+        shapes = shapes_of(self.cls)
+        self._set("name", self.cls.__name__)
+        self._set("links", tuple(_links(shapes)))
+        self._set("dated", "valid_until" in shapes)
+        self._set("up", next((link.field for link in self.links if link.kind == self.name), None))
+        self._set("shapes", shapes | dict(self.derived))
+
+    def _set(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+
+    def link(self, field: str) -> Link | None:
+        """Return the reference a field holds, or None."""
+        return next((link for link in self.links if link.field == field), None)
+
+
+def _links(shapes: dict[str, Shape]) -> Iterator[Link]:
+    for name, shape in shapes.items():
+        item = shape.item if isinstance(shape, Many) else shape
+        if isinstance(item, Refer):
+            yield Link(name, item.kind, isinstance(shape, Many), item.gone)
+
+
+WHO_AND_WHEN: tuple[tuple[str, Stamp], ...] = (("created_by", "who"), ("created_at", "when"))
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        Kind(Unit, "free", None, searched=("name",), title="name"),
+        Kind(User, "free", None, personal=("name", "email"), title="name"),
+        Kind(
+            Organisation,
+            "account",
+            Right.CHANGE,
+            searched=("id", "name", "address_name", "emails", "phones", "refs", "addresses"),
+            title="name",
+        ),
+        Kind(
+            Contact,
+            "contact",
+            Right.CHANGE,
+            stamped=(("created_by", "who"),),
+            personal=("name", "salutation", "phones", "emails", "addresses", "birthday", "language"),
+            searched=("id", "name", "emails", "phones", "refs", "addresses"),
+            title="name",
+        ),
+        Kind(
+            Position,
+            "hangs",
+            Right.CHANGE,
+            home=("organisation_id",),
+            fixed=("contact_id", "organisation_id"),
+            personal=("phones", "emails"),
+            searched=("emails", "phones"),
+            title="title",
+        ),
+        Kind(ContactRole, "free", None, title="name"),
+        Kind(Assignment, "hangs", Right.ADMINISTER, home=("organisation_id", "contact_id"), title="role"),
+        Kind(Grant, "hangs", Right.ADMINISTER, home=("organisation_id",)),
+        Kind(
+            ServiceNote,
+            "hangs",
+            Right.CHANGE,
+            home=("organisation_id", "contact_id"),
+            stamped=WHO_AND_WHEN,
+            personal=("text",),
+            title="text",
+        ),
+        Kind(NoteCategory, "free", None),
+        Kind(Context, "free", None),
+        Kind(ExpectedProvider, "free", None),
+        Kind(
+            Acknowledgement,
+            "hangs",
+            Right.READ,
+            home=("note_id",),
+            fixed=("note_id", "user_id"),
+            stamped=(("user_id", "who"), ("at", "when")),
+        ),
+        Kind(
+            Activity,
+            "hangs",
+            Right.CHANGE,
+            home=("organisation_id",),
+            else_any="contact_ids",
+            stamped=(("by_id", "who?"), ("at", "when?")),
+            personal=("subject", "summary", "outcome"),
+            derived=(("two_way", Flag()), ("open", Flag())),
+            title="subject",
+            open="open",
+        ),
+    )
+}
+
+
+def kind_of(cls: object) -> Kind:
+    """Return the catalogue's row for an entity class; raise ValidationError for anything else."""
+    name = getattr(cls, "__name__", None) if isinstance(cls, type) else None
+    kind = KINDS.get(name) if isinstance(name, str) else None
+    if kind is None or kind.cls is not cls:
+        hint = nearest(name or cls, KINDS)
+        raise ValidationError.of("kind", "", name or cls, f"is no kind of record{hint}")
+    return kind
+
+
+def referring(kind: str) -> Iterator[tuple[Kind, Link]]:
+    """Yield every reference in the catalogue that leads to a kind."""
+    for other in KINDS.values():
+        for link in other.links:
+            if link.kind == kind:
+                yield other, link

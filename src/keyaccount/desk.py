@@ -1,0 +1,421 @@
+"""The desk: everything a user, or a trusted job, can ask and do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from datetime import date
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
+
+import attrs
+
+from keyaccount import access, cards, gate
+from keyaccount.areas.activities import Activities
+from keyaccount.areas.notes import ServiceNotes
+from keyaccount.areas.people import People
+from keyaccount.calendars import is_day
+from keyaccount.catalogue import kind_of
+from keyaccount.errors import NotFound, Problem, ValidationError, nearest, shown
+from keyaccount.model.contacts import Contact, Position
+from keyaccount.model.entity import Entity
+from keyaccount.model.organisations import Organisation
+from keyaccount.model.rights import Right
+from keyaccount.queries import Key, Query, cursor, one_of, ordering, place, resume
+from keyaccount.results import Result, Rows
+from keyaccount.search import NEEDLE_LIMIT, score
+from keyaccount.values import FrozenMap, fold
+from keyaccount.view import View
+from keyaccount.visibility import Notes
+
+if TYPE_CHECKING:
+    from keyaccount.book import Book
+
+E = TypeVar("E", bound=Entity)
+
+PAGE = 500
+CHUNK = 1_000
+LIST_LIMIT = 1_000_000
+
+
+class Found(Rows[E], Generic[E]):
+    """The records a `find` found, in order, read by pages: each is read, with today's rights, when it is reached.
+
+    `cursor` is where the next page starts after a `limit`; None where there is nothing more.
+    """
+
+    __slots__ = ("_complete", "_desk", "_first", "_limit", "_query")
+
+    def __init__(self, desk: Desk, query: Query) -> None:
+        """Read the first page."""
+        self._desk, self._query, self._limit = desk, query, query.limit
+        wanted = PAGE if query.limit is None else min(PAGE, query.limit)
+        first = self._page(query.after, wanted + 1)
+        self._complete = len(first) <= wanted
+        self._first = tuple(first[:wanted])
+
+    @property
+    def cursor(self) -> str | None:
+        """Where to go on after a limit; None where nothing was left out."""
+        if self._limit is None or (self._complete and len(self._first) <= self._limit):
+            return None
+        rows = self._rows()
+        if not rows or not self._page(place(self._query, rows[-1]), 1):
+            return None
+        return cursor(self._query, rows[-1])
+
+    def __iter__(self) -> Iterator[E]:
+        """Yield the records; a page that is not read yet is read when it is reached."""
+        yield from self._first
+        count, page, complete = len(self._first), self._first, self._complete
+        while page and not complete and (self._limit is None or count < self._limit):
+            wanted = PAGE if self._limit is None else min(PAGE, self._limit - count)
+            rows = self._page(place(self._query, page[-1]), wanted + 1)
+            complete, page = len(rows) <= wanted, tuple(rows[:wanted])
+            count += len(page)
+            yield from page
+
+    def __len__(self) -> int:
+        """Count the records."""
+        if self._complete or (self._limit is not None and len(self._first) == self._limit):
+            return len(self._first)
+        return sum(1 for _ in self)
+
+    def __length_hint__(self) -> int:
+        """Guess, so that making a list costs nothing more."""
+        return len(self._first)
+
+    def __repr__(self) -> str:
+        """Show the first few."""
+        shown_rows = ", ".join(map(repr, self._first[:3]))
+        more = ", …" if len(self._first) > 3 or not self._complete else ""  # noqa: PLR2004
+        return f"Found({shown_rows}{more})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the rows as plain data."""
+        return {"rows": [row.to_dict() for row in self]}
+
+    def _rows(self) -> tuple[E, ...]:
+        return tuple(iter(self))
+
+    def _page(self, after: Key | None, limit: int) -> list[E]:
+        with self._desk._view() as view:
+            query = attrs.evolve(self._query, reader=view.reader, after=after, limit=limit)
+            return cast("list[E]", view.gather(query)[0])
+
+
+@attrs.frozen(repr=False)
+class Hit(Result):
+    """A record that a search found: an organisation or a contact."""
+
+    kind: str
+    id: str
+    name: str
+    organisation_id: str | None
+    record: Entity
+
+
+@attrs.frozen(repr=False)
+class Hits(Rows[Hit]):
+    """What a search found, best first."""
+
+    rows: tuple[Hit, ...]
+
+
+class Desk:
+    """Everything one user may ask and do (a bound desk), or a trusted job (every right, audited under its name).
+
+    Made by `book.desk(user)` and `book.trusted(name)`. What a bound desk returns, counts, sorts by, suggests or says in
+    an error is only of what its user may read.
+    """
+
+    __slots__ = ("_book", "_name", "_user_id", "activities", "people", "service_notes")
+
+    def __init__(self, book: Book, *, user_id: str | None, name: str) -> None:
+        """Belong to a book, for a user or (None) a trusted job."""
+        self._book, self._user_id, self._name = book, user_id, name
+        self.people = People(self)
+        self.activities = Activities(self)
+        self.service_notes = ServiceNotes(self)
+
+    def __repr__(self) -> str:
+        """Show whose desk it is."""
+        return f"<trusted desk {shown(self._name)}>" if self._user_id is None else f"<desk of {shown(self._user_id)}>"
+
+    @property
+    def user_id(self) -> str | None:
+        """The user this desk is bound to; None for a trusted one."""
+        return self._user_id
+
+    # -- records
+
+    def transaction(self, *, why: str | None = None) -> AbstractContextManager[None]:
+        """Make all writes in the block one act, all or nothing; a transaction inside another joins it.
+
+        `why` is kept in the audit. Nothing of it is kept where the block raises.
+        """
+        return self._book._transaction(self._name, why)
+
+    @overload
+    def put(self, entity: E, /) -> E: ...
+    @overload
+    def put(self, *entities: Entity) -> tuple[Entity, ...]: ...
+    def put(self, *entities: Entity) -> Entity | tuple[Entity, ...]:
+        """Create or change records, all or none; return them as stored (one for one, else a tuple).
+
+        Version 0 creates; equal content that is there already changes nothing. A record that was got before and changed
+        by `attrs.evolve` is a patch: what this desk could not read of it stays. Raises ValidationError with all
+        problems, NotFound, ConflictError where somebody else was faster, AccessDenied.
+        """
+        with self._view(write=True) as view:
+            stored = gate.put(view, entities)
+        return stored[0] if len(entities) == 1 else stored
+
+    def put_many(self, entities: Iterable[Entity]) -> int:
+        """Write a stream of records in one transaction; return their number. References may lead ahead."""
+        count = 0
+        later: dict[tuple[str, str], Problem] = {}
+        if not isinstance(entities, Iterable):
+            raise ValidationError.of("put_many", "entities", entities, "must be an iterable of records")
+        with self._view(write=True) as view:
+            chunk: list[Entity] = []
+            for entity in entities:
+                chunk.append(entity)
+                if len(chunk) == CHUNK:
+                    count += len(gate.put(view, chunk, later=later))
+                    chunk = []
+            count += len(gate.put(view, chunk, later=later))
+            _resolve_later(view, later)
+        return count
+
+    def get(self, kind: type[E], id: str | None = None, *, ref: tuple[str, str] | None = None) -> E:
+        """Return one record by its id, or by an external reference as (system, id there).
+
+        Raises NotFound where there is none, or none that this desk may read: the same error.
+        """
+        with self._view() as view:
+            if ref is None:
+                if id is None:
+                    raise ValidationError.of(kind_of(kind).name, "id", id, "give an id, or ref=(system, id)")
+                return view.get(kind, id)
+            if not isinstance(ref, (tuple, list)) or len(ref) != 2 or not all(isinstance(p, str) for p in ref):  # noqa: PLR2004
+                raise ValidationError.of(kind_of(kind).name, "ref", ref, "must be (system, id there)")
+            found = view.find(kind, refs={ref[0]: ref[1]})
+            if not found:
+                raise NotFound(kind_of(kind).name, f"{ref[0]}:{ref[1]}")
+            return found[0]
+
+    def find(
+        self,
+        kind: type[E],
+        *,
+        order: str | tuple[str, ...] | None = None,
+        limit: int | None = None,
+        after: str | None = None,
+        **conditions: Any,
+    ) -> Found[E]:
+        """Return the readable records of a kind that meet all conditions, in a total order (ties by id).
+
+        Conditions are by field: a value (a folded name, one item of a list, some pairs of a mapping), `ka.between`,
+        `ka.at_least`, `ka.at_most`, `ka.one_of`, `ka.is_none`. `order` is a field, or several, with a minus for
+        descending; nothing comes last. `limit` and `after` (a `cursor`) page. Raises ValidationError for mistyped
+        fields and values, naming the nearest right one.
+        """
+        with self._view() as view:
+            query = view.where(kind, conditions)
+        asked = ordering(query.kind, order)
+        if limit is not None and (
+            not isinstance(limit, int) or isinstance(limit, bool) or not 0 <= limit <= LIST_LIMIT
+        ):
+            raise ValidationError.of(query.kind.name, "limit", limit, f"must be a whole number up to {LIST_LIMIT}")
+        start = None if after is None else resume(query.kind, asked, after)
+        return Found(self, attrs.evolve(query, order=asked, limit=limit, after=start))
+
+    def count(self, kind: type[Entity], **conditions: Any) -> int:
+        """Count the readable records of a kind that meet all conditions."""
+        with self._view() as view:
+            return view.count(view.where(kind, conditions))
+
+    def search(self, text: str, *, limit: int = 20) -> Hits:
+        """Find organisations and contacts by name, id, phone number, e-mail, external reference or town, best first.
+
+        A contact is found by the phones and e-mails of a position only where its organisation may be read.
+        """
+        if not isinstance(text, str) or len(text) > NEEDLE_LIMIT:
+            raise ValidationError.of("search", "text", text, f"must be text of at most {NEEDLE_LIMIT} characters")
+        if not isinstance(limit, int) or isinstance(limit, bool) or not 0 <= limit <= PAGE:
+            raise ValidationError.of("search", "limit", limit, f"must be a whole number up to {PAGE}")
+        with self._view() as view:
+            return Hits(tuple(_hits(view, text, limit)))
+
+    def remove(self, kind: type[Entity], id: str) -> None:
+        """Remove a record and what hangs on it; needs `ADMINISTER`. Raises NotFound, AccessDenied."""
+        with self._view(write=True) as view:
+            gate.remove(view, kind_of(kind), id)
+
+    # -- rights
+
+    def may(self, organisation: str, right: Right = Right.READ) -> access.Decision:
+        """Say whether this desk holds a right on an organisation, and why; truthy or not, and a sentence as text.
+
+        Raises NotFound for an organisation that cannot be read, as for one that does not exist.
+        """
+        if not isinstance(right, Right):
+            raise ValidationError.of("may", "right", right, "must be one of Right.READ, Right.CHANGE, Right.ADMINISTER")
+        with self._view() as view:
+            return view.decide(organisation, right)
+
+    # -- moments
+
+    def notes(
+        self, *, organisation: str | None = None, contact: str | None = None, context: str, on: date | None = None
+    ) -> Notes:
+        """Return the notes to be seen for an organisation, or a contact (acting for it), in a context, on a day (today).
+
+        `notes.must_stop` says whether to go on. Raises NotFound, UnknownContext.
+        """
+        self._check_ids({"contact": contact, "organisation": organisation})
+        with self._view() as view:
+            return cards.notes(
+                view,
+                self._book.providers,
+                contact=contact,
+                organisation=organisation,
+                context=context,
+                on=self._day(on, view),
+            )
+
+    def notes_for(self, *, organisations: Iterable[str], context: str, on: date | None = None) -> Mapping[str, Notes]:
+        """Return the notes of many organisations, by id, in a number of statements that does not grow with them.
+
+        Those that cannot be read are left out. Raises UnknownContext.
+        """
+        ids = _ids("organisations", organisations)
+        with self._view() as view:
+            found = cards.notes_for(
+                view, self._book.providers, organisations=ids, context=context, on=self._day(on, view)
+            )
+            return FrozenMap(found)
+
+    def card(
+        self, *, contact: str | None = None, organisation: str | None = None, context: str, on: date | None = None
+    ) -> cards.BusinessCard:
+        """Return the business card of a contact, of an organisation, or of a contact acting for an organisation.
+
+        Raises NotFound, UnknownContext.
+        """
+        self._check_ids({"contact": contact, "organisation": organisation})
+        with self._view() as view:
+            return cards.card(
+                view,
+                self._book.providers,
+                contact=contact,
+                organisation=organisation,
+                context=context,
+                on=self._day(on, view),
+            )
+
+    def caller(self, number: str, *, region: str | None = None) -> cards.BusinessCard | None:
+        """Say who is calling: the card of the best match, in context "phone", with `others`; None where nobody is found.
+
+        `number` is in international form, with 00, or national in `region` (the book's). Whether a number is unknown or
+        merely shielded makes no difference.
+        """
+        if not isinstance(number, str):
+            raise ValidationError.of("caller", "number", number, "must be text")
+        _check_region(region)
+        with self._view() as view:
+            return cards.caller(view, self._book.providers, number, region=region or self._book.region, on=view.today)
+
+    # -- for the areas
+
+    @contextmanager
+    def _view(self, *, write: bool = False) -> Iterator[View]:
+        with self._book._work(self._name, write=write) as work:
+            yield self._book._bind(work, self._user_id)
+
+    @staticmethod
+    def _day(on: date | None, view: View) -> date:
+        if on is None:
+            return view.today
+        if not is_day(on):
+            raise ValidationError.of("question", "on", on, "must be a date")
+        return on
+
+    @staticmethod
+    def _check_ids(given: Mapping[str, object]) -> None:
+        for name, value in given.items():
+            if value is not None and not isinstance(value, str):
+                raise ValidationError.of("question", name, value, "must be an id (text)")
+        if all(value is None for value in given.values()):
+            raise ValidationError.of("question", next(iter(given)), None, f"give {' or '.join(given)}")
+
+    @staticmethod
+    def _check_names(kind: type[Entity], given: Mapping[str, Any]) -> None:
+        known = [field.name for field in attrs.fields(kind)]
+        wrong = [
+            Problem(kind.__name__, name, shown(given[name]), f"is no field{nearest(name, known)}")
+            for name in given
+            if name not in known
+        ]
+        if wrong:
+            raise ValidationError(wrong)
+
+
+def _resolve_later(view: View, later: Mapping[tuple[str, str], Problem]) -> None:
+    """Refuse a stream whose references lead to records that never came."""
+    from keyaccount.catalogue import KINDS
+
+    missing = []
+    for kind in {kind for kind, _ in later}:
+        ids = [id for name, id in later if name == kind]
+        there = view.readable(KINDS[kind].cls, ids)
+        missing += [later[kind, id] for id in ids if id not in there]
+    if missing:
+        raise ValidationError(missing)
+
+
+def _hits(view: View, text: str, limit: int) -> Iterator[Hit]:
+    organisations, contacts, positions = view.gather(
+        view.query(Organisation, searching=text, limit=limit),
+        view.query(Contact, searching=text, limit=limit),
+        view.query(Position, searching=text, limit=limit),
+    )
+    at = {p.contact_id: p for p in reversed(cast("list[Position]", positions))}
+    known = {row.key for row in contacts}
+    reached = view.find(Contact, id=one_of([id for id in at if id not in known]))
+    ranked = []
+    for row in [*organisations, *contacts, *reached]:
+        kind = kind_of(type(row))
+        own = score(kind, row, text)
+        position = at.get(row.key) if isinstance(row, Contact) else None
+        there = score(kind_of(Position), position, text) if position is not None else None
+        best = min(rank for rank in (own, there) if rank is not None)
+        name: str = row.name  # type: ignore[attr-defined]
+        ranked.append(
+            (
+                best,
+                fold(name),
+                kind.name,
+                row.key,
+                Hit(kind.name, row.key, name, position.organisation_id if position else None, row),
+            )
+        )
+    ranked.sort(key=lambda item: item[:4])
+    yield from (item[-1] for item in ranked[:limit])
+
+
+def _ids(name: str, given: object) -> list[str]:
+    if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
+        raise ValidationError.of("question", name, given, "must be an iterable of ids")
+    ids = list(given)
+    for id in ids:
+        if not isinstance(id, str):
+            raise ValidationError.of("question", name, id, "must be an id (text)")
+    return ids
+
+
+def _check_region(region: object) -> None:
+    if region is None:
+        return
+    if not isinstance(region, str) or len(region) != 2 or not region.isascii() or not region.isalpha():  # noqa: PLR2004
+        raise ValidationError.of("question", "region", region, "is no ISO 3166 alpha-2 code such as 'DE'")

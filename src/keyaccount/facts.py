@@ -1,0 +1,186 @@
+"""What a card or a form's notes need, read for many subjects in a constant number of round trips."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import date, timedelta
+from typing import Any, cast
+
+import attrs
+
+from keyaccount.catalogue import KINDS
+from keyaccount.model.activities import Activity
+from keyaccount.model.contacts import Contact, Position
+from keyaccount.model.entity import Entity
+from keyaccount.model.notes import Acknowledgement, Context, ExpectedProvider, NoteCategory, Reference, ServiceNote
+from keyaccount.model.organisations import Organisation
+from keyaccount.model.organogram import User
+from keyaccount.model.rights import Assignment
+from keyaccount.queries import Query, above, at_least, at_most, one_of
+from keyaccount.spans import by_start, in_force
+from keyaccount.values import FrozenMap
+from keyaccount.view import View, by_id
+from keyaccount.visibility import Rules, Subject, says
+
+
+@attrs.frozen
+class Facts:
+    """The readable records around some subjects on a day."""
+
+    on: date
+    contacts: Mapping[str, Contact]
+    organisations: Mapping[str, Organisation]
+    positions: Sequence[Position]
+    special: Sequence[Position]
+    assignments: Sequence[Assignment]
+    users: Mapping[str, User]
+    notes: Mapping[str, Sequence[ServiceNote]]
+    overdue: Mapping[str, Sequence[Activity]]
+    expected: Sequence[str]
+    rules: Rules
+
+    def chain(self, organisation_id: str | None) -> list[Organisation]:
+        """Return an organisation and its readable ancestors, nearest first; nothing for None."""
+        return _chain(organisation_id, self.organisations)
+
+    def held(self, contact_id: str | None) -> list[Position]:
+        """Return a contact's positions in force, the one that began first in front."""
+        own = [p for p in self.positions if p.contact_id == contact_id and in_force(p, self.on)]
+        return sorted(own, key=lambda p: (by_start(p), p.id))
+
+    def subject(self, contact_id: str | None, organisation_id: str | None) -> Subject:
+        """Say whom a question is about: without an organisation a contact stands for its current employers."""
+        employers = [p.organisation_id for p in self.held(contact_id) if p.employed]
+        ids = (organisation_id,) if organisation_id is not None else tuple(dict.fromkeys(employers))
+        return Subject(contact_id, ids, tuple(tuple(o.id for o in self.chain(id)[1:]) for id in ids))
+
+    def notes_on(self, subject: Subject) -> Iterator[ServiceNote]:
+        """Yield the notes that can concern a subject."""
+        near = {subject.contact_id, *subject.organisation_ids, *(id for chain in subject.above for id in chain)}
+        for key in near - {None}:
+            yield from self.notes.get(cast("str", key), ())
+
+
+def gather(view: View, on: date, *, contacts: Collection[str] = (), organisations: Collection[str] = ()) -> Facts:
+    """Read what is needed to answer for these contacts and organisations; four round trips, whatever their number."""
+    people, positions = _people(view, contacts)
+    held = [p for p in positions if in_force(p, on)]
+    around = tuple(dict.fromkeys([*organisations, *(p.organisation_id for p in held)]))
+    family = cast("list[Organisation]", view.find(Organisation, id=above(around)))
+    asked = tuple(dict.fromkeys([*organisations, *(p.organisation_id for p in held if p.employed)]))
+    found = _around(view, on, contacts, asked, [row.id for row in family])
+    assignments = cast("list[Assignment]", [*found["assigned"], *found["looked after"]])
+    notes = list(by_id(cast("list[ServiceNote]", [*found["notes"], *found["notes on contacts"]])).values())
+    users, special_people, about = _named(view, assignments, cast("list[Position]", found["special"]), notes)
+    overdue: dict[str, list[Activity]] = defaultdict(list)
+    for activity in cast("list[Activity]", found["overdue"]):
+        overdue[activity.organisation_id or ""].append(activity)
+    index: dict[str, list[ServiceNote]] = defaultdict(list)
+    for note in notes:
+        index[note.contact_id or note.organisation_id or ""].append(note)
+    return Facts(
+        on=on,
+        contacts={**by_id(people), **special_people},
+        organisations=by_id(family),
+        positions=positions,
+        special=cast("list[Position]", found["special"]),
+        assignments=assignments,
+        users=users,
+        notes=index,
+        overdue=overdue,
+        expected=[row.key for row in found["expected"]],
+        rules=_rules(view, found, notes, about),
+    )
+
+
+def _people(view: View, contacts: Collection[str]) -> tuple[list[Contact], list[Position]]:
+    if not contacts:
+        return [], []
+    ids = one_of(tuple(contacts))
+    people, positions = view.gather(view.query(Contact, id=ids), view.query(Position, contact_id=ids, order="id"))
+    return cast("list[Contact]", people), cast("list[Position]", positions)
+
+
+def _around(
+    view: View, on: date, contacts: Collection[str], asked: Collection[str], family: Collection[str]
+) -> dict[str, list[Entity]]:
+    """Read in one round trip what hangs on the subjects, and what is configured."""
+    near, kin, people = one_of(tuple(asked)), one_of(tuple(family)), one_of(tuple(contacts))
+    queries: dict[str, Query] = {
+        "assigned": view.query(Assignment, organisation_id=kin),
+        "looked after": view.query(Assignment, contact_id=people),
+        "notes": view.query(ServiceNote, organisation_id=kin),
+        "notes on contacts": view.query(ServiceNote, contact_id=people),
+        "special": view.query(
+            Position, organisation_id=near, valid_from=at_most(on), valid_until=at_least(on), order="role"
+        ),
+        "overdue": view.query(
+            Activity,
+            organisation_id=near,
+            open=True,
+            follow_up_on=at_most(on - timedelta(days=1)),
+            order="follow_up_on",
+        ),
+        "categories": view.query(NoteCategory),
+        "contexts": view.query(Context),
+        "expected": view.query(ExpectedProvider, order="id"),
+        "seen": view.query(Acknowledgement, user_id=view.reader.user.id)
+        if view.reader
+        else view.query(Acknowledgement, limit=0),
+    }
+    return dict(zip(queries, view.gather(*queries.values()), strict=True))
+
+
+def _named(
+    view: View, assignments: Iterable[Assignment], special: Iterable[Position], notes: Iterable[ServiceNote]
+) -> tuple[Mapping[str, User], Mapping[str, Contact], Mapping[Reference, Entity]]:
+    """Read in one round trip the records that the others only name."""
+    references = {note.about for note in notes if note.about is not None}
+    kinds = sorted({reference.kind for reference in references} & set(KINDS))
+    pointed = [view.where(KINDS[k].cls, {"id": one_of([r.id for r in references if r.kind == k])}) for k in kinds]
+    users, people, *about = view.gather(
+        view.query(User, id=one_of(sorted({a.user_id for a in assignments}))),
+        view.query(Contact, id=one_of(sorted({p.contact_id for p in special if p.role}))),
+        *pointed,
+    )
+    told = {Reference(type(row).__name__, row.key): row for rows in about for row in rows}
+    return by_id(cast("list[User]", users)), by_id(cast("list[Contact]", people)), told
+
+
+def _rules(
+    view: View, found: Mapping[str, list[Entity]], notes: Iterable[ServiceNote], about: Mapping[Reference, Entity]
+) -> Rules:
+    seen = cast("list[Acknowledgement]", found["seen"])
+    shown = {note.id: says(note) for note in notes if note.dismissible}
+    texts = {note.id: text for note in notes if note.about and (text := _told(about.get(note.about)))}
+    return Rules(
+        contexts=frozenset(row.key for row in found["contexts"]),
+        categories=FrozenMap({row.id: row.contexts for row in cast("list[NoteCategory]", found["categories"])}),
+        audience=frozenset(view.reader.units) if view.reader else None,
+        dismissed=FrozenMap(
+            {a.note_id: a.says for a in seen if a.dismissed and a.says and a.says == shown.get(a.note_id)}
+        ),
+        acknowledged=FrozenMap({a.note_id: a.at for a in seen}),
+        about=FrozenMap(texts),
+    )
+
+
+def _told(row: Entity | None) -> str | None:
+    """Return the text of a record that a note is about; None where it is gone, or closed."""
+    kind = KINDS[type(row).__name__] if row is not None else None
+    if kind is None or (kind.open is not None and not getattr(row, kind.open)):
+        return None
+    value: Any = getattr(row, kind.title)
+    return str(value) if value else kind.name
+
+
+def _chain(organisation_id: str | None, organisations: Mapping[str, Organisation]) -> list[Organisation]:
+    found: dict[str, Organisation] = {}
+    while organisation_id is not None and organisation_id not in found:
+        organisation = organisations.get(organisation_id)
+        if organisation is None:
+            break
+        found[organisation_id] = organisation
+        organisation_id = organisation.parent_id
+    return list(found.values())

@@ -1,0 +1,1 @@
+"""The nouns: what a key account manager talks about, as frozen values that check themselves."""

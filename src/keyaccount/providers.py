@@ -1,0 +1,167 @@
+"""Notes made from data: those that ship with the library, and those a host adds with one function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import date
+from typing import Any, TypeAlias, TypeVar
+
+import attrs
+
+from keyaccount.errors import ValidationError, logger, shown
+from keyaccount.facts import Facts
+from keyaccount.model.entity import Entity
+from keyaccount.model.notes import Severity
+from keyaccount.model.rights import DEPUTY
+from keyaccount.responsible import responsible
+from keyaccount.values import FrozenMap
+from keyaccount.view import View
+from keyaccount.visibility import ComputedNote, Subject
+
+E = TypeVar("E", bound=Entity)
+
+
+class Sight:
+    """What a provider may look at: the records that the desk which asks may read, on the day it asks about."""
+
+    __slots__ = ("_view", "on")
+
+    def __init__(self, view: View, on: date) -> None:
+        """Look through a view."""
+        self._view, self.on = view, on
+
+    def get(self, kind: type[E], id: str) -> E:
+        """Return one readable record, or raise NotFound."""
+        return self._view.get(kind, id)
+
+    def find(self, kind: type[E], **conditions: Any) -> list[E]:
+        """Return the readable records that meet the conditions."""
+        return self._view.find(kind, **conditions)
+
+    def count(self, kind: type[Entity], **conditions: Any) -> int:
+        """Count the readable records that meet the conditions."""
+        return self._view.count(self._view.where(kind, conditions))
+
+
+Function: TypeAlias = Callable[[Sight, Subject], Iterable[ComputedNote]]
+
+
+@attrs.frozen
+class Provider:
+    """A host's own source of notes: a name, and a function of what the desk sees and whom it asks about.
+
+    >>> def stock(sight, subject):
+    ...     yield ComputedNote("Spare parts on the way", code="spare-parts")
+    >>> Provider("stock", stock).name
+    'stock'
+    """
+
+    name: str
+    function: Function
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what has no name, or cannot be called."""
+        if not isinstance(self.name, str) or not self.name or len(self.name) > 200 or not self.name.isprintable():  # noqa: PLR2004
+            raise ValidationError.of("Provider", "name", self.name, "must be a short name")
+        if self.name in SHIPPED:
+            raise ValidationError.of("Provider", "name", self.name, "is the name of a shipped provider")
+        if not callable(self.function):
+            raise ValidationError.of("Provider", "function", self.function, "must be a function")
+
+
+def computed(view: View, facts: Facts, subject: Subject, providers: Sequence[Provider]) -> Iterator[ComputedNote]:
+    """Yield the computed notes for a subject: shipped ones, the host's, and a warning for each that is missing."""
+    for name, function in SHIPPED.items():
+        yield from _signed(name, subject, function(facts, subject))
+    for provider in providers:
+        yield from _signed(provider.name, subject, _called(provider, Sight(view, facts.on), subject))
+    given = {provider.name for provider in providers}
+    for name in facts.expected:
+        if name not in given:
+            text = f"provider {name} is not installed here"
+            yield from _signed(
+                name, subject, [ComputedNote(text, Severity.WARNING, "provider-missing", {"provider": name})]
+            )
+
+
+def _called(provider: Provider, sight: Sight, subject: Subject) -> list[ComputedNote]:
+    """Ask a host's function; what it raises, or returns besides notes on this subject, hides nothing of the others."""
+    try:
+        found = list(provider.function(sight, subject))
+    except Exception:
+        logger.exception("provider %s failed", shown(provider.name))
+        text = f"provider {provider.name} failed"
+        return [ComputedNote(text, Severity.WARNING, "provider-failed", {"provider": provider.name})]
+    kept = [note for note in found if isinstance(note, ComputedNote) and _on_subject(note, subject)]
+    if len(kept) < len(found):
+        logger.warning("provider %s: %d notes on another subject dropped", shown(provider.name), len(found) - len(kept))
+    return kept
+
+
+def _on_subject(note: ComputedNote, subject: Subject) -> bool:
+    of_contact = note.contact_id in (None, subject.contact_id)
+    return of_contact and (note.organisation_id is None or note.organisation_id in subject.organisation_ids)
+
+
+def _signed(name: str, subject: Subject, notes: Iterable[ComputedNote]) -> Iterator[ComputedNote]:
+    """Give each note its provider, its subject and its id."""
+    used: set[str] = set()
+    for note in notes:
+        contact, organisation = note.contact_id, note.organisation_id
+        if contact is None and organisation is None:
+            contact, organisation = subject.contact_id, None if subject.contact_id else subject.organisation_id
+        base = id = f"{name}:{contact or organisation or ''}"
+        while id in used:
+            id = f"{base}#{len(used) + 1}"
+        used.add(id)
+        yield attrs.evolve(note, provider=name, id=id, contact_id=contact, organisation_id=organisation)
+
+
+# ---- shipped ----------------------------------------------------------------------------------------------------------
+
+
+def manager(facts: Facts, subject: Subject) -> Iterator[ComputedNote]:
+    """Say who looks after the subject, and the deputy while one is in force."""
+    for organisation_id in subject.organisation_ids or (None,):
+        chain = facts.chain(organisation_id)
+        found, deputy = (
+            responsible(facts.assignments, facts.users, contact_id=subject.contact_id, chain=chain, on=facts.on, **role)
+            for role in ({}, {"role": DEPUTY})
+        )
+        if found is None:
+            continue
+        text = f"Key account manager: {found.user.name}"
+        params = {"user_id": found.user.id, "since": found.since}
+        if deputy is not None:
+            text += f" (deputy: {deputy.user.name})"
+            params["deputy_id"] = deputy.user.id
+        yield ComputedNote(text, code="manager", params=FrozenMap(params), organisation_id=organisation_id)
+
+
+def vip(facts: Facts, subject: Subject) -> Iterator[ComputedNote]:
+    """Say that the contact is a VIP: everywhere, or at the organisation in question."""
+    contact = facts.contacts.get(subject.contact_id or "")
+    if contact is None:
+        return
+    here = [p for p in facts.held(contact.id) if p.vip and p.organisation_id in subject.organisation_ids]
+    if contact.vip or here:
+        yield ComputedNote(f"VIP: {contact.name}", code="vip", contact_id=contact.id)
+
+
+def promises(facts: Facts, subject: Subject) -> Iterator[ComputedNote]:
+    """Warn of follow-ups that are overdue."""
+    for organisation_id in subject.organisation_ids:
+        late = facts.overdue.get(organisation_id, ())
+        if not late:
+            continue
+        since = late[0].follow_up_on
+        text = f"{len(late)} overdue follow-up{'s' if len(late) > 1 else ''}, the oldest due {since}"
+        params = {"activity_ids": tuple(a.id for a in late), "since": since}
+        yield ComputedNote(text, Severity.WARNING, "promises", params, organisation_id=organisation_id)
+
+
+SHIPPED: dict[str, Callable[[Facts, Subject], Iterable[ComputedNote]]] = {
+    "manager": manager,
+    "promises": promises,
+    "vip": vip,
+}

@@ -1,0 +1,71 @@
+"""Who looks after a contact or an organisation on a day: a pure rule over assignments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+
+import attrs
+
+from keyaccount.model.organisations import Organisation
+from keyaccount.model.organogram import User
+from keyaccount.model.rights import KEY_ACCOUNT_MANAGER, Assignment
+from keyaccount.results import Result
+from keyaccount.spans import by_start, in_force
+
+
+@attrs.frozen(repr=False)
+class Responsible(Result):
+    """The colleague who looks after somebody: who, why, since when, by which assignment."""
+
+    user: User
+    why: str
+    since: date | None
+    assignment_id: str | None = None
+
+
+def leading(
+    assignments: Iterable[Assignment], users: Mapping[str, User], *, on: date, role: str = KEY_ACCOUNT_MANAGER
+) -> Assignment | None:
+    """Return the leading assignment in a role: in force, of an active user, the earliest start, then id; or None."""
+    counting = [
+        assignment
+        for assignment in assignments
+        if assignment.role == role
+        and in_force(assignment, on)
+        and (user := users.get(assignment.user_id)) is not None
+        and user.active
+    ]
+    return min(counting, key=lambda assignment: (by_start(assignment), assignment.id), default=None)
+
+
+def responsible(
+    assignments: Sequence[Assignment],
+    users: Mapping[str, User],
+    *,
+    contact_id: str | None,
+    chain: Sequence[Organisation],
+    on: date,
+    role: str = KEY_ACCOUNT_MANAGER,
+) -> Responsible | None:
+    """Return who looks after a contact, else an organisation, else the nearest ancestor that covers subsidiaries.
+
+    `chain` is the organisation and its readable ancestors, nearest first (empty: none). A private organisation
+    inherits nobody. Nobody gives None.
+    """
+    if contact_id is not None:
+        at_contact = [assignment for assignment in assignments if assignment.contact_id == contact_id]
+        if (found := leading(at_contact, users, on=on, role=role)) is not None:
+            return _answer(found, users, "set at the contact")
+    for steps, organisation in enumerate(chain):
+        if steps and chain[0].private:
+            return None
+        own = [a for a in assignments if a.organisation_id == organisation.id and (not steps or a.covers_subsidiaries)]
+        if (found := leading(own, users, on=on, role=role)) is not None:
+            why = f"inherited from {organisation.name}" if steps else "set at the organisation"
+            return _answer(found, users, why)
+    return None
+
+
+def _answer(assignment: Assignment, users: Mapping[str, User], why: str) -> Responsible:
+    return Responsible(users[assignment.user_id], why, assignment.valid_from, assignment.id)

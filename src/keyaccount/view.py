@@ -1,0 +1,161 @@
+"""The one row source of a desk: every read and write of a call goes through its view."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from datetime import date, datetime
+from typing import Any, TypeVar, cast
+
+import attrs
+
+from keyaccount import access
+from keyaccount.catalogue import KINDS, Kind, kind_of
+from keyaccount.errors import AccessDenied, NotFound, ValidationError
+from keyaccount.model.entity import Entity
+from keyaccount.model.organisations import Organisation
+from keyaccount.model.organogram import Unit, User
+from keyaccount.model.rights import KEY_ACCOUNT_MANAGER, Assignment, Grant, Right
+from keyaccount.queries import Query, Test, above, conditions, one_of, ordering
+from keyaccount.spans import in_force
+from keyaccount.storage import Act, StorageUnit
+
+E = TypeVar("E", bound=Entity)
+
+
+@attrs.define(eq=False)
+class Work:
+    """An open unit of work: what a transaction, or a single call, does to the storage."""
+
+    unit: StorageUnit
+    act: Act
+    policy: access.AccessPolicy
+    closed: bool = False
+    to_manage: dict[str, str] = attrs.field(factory=dict)
+
+    def settle(self, today: date) -> None:
+        """Check what must hold when the transaction commits: a private account has a manager in force."""
+        ids = tuple(self.to_manage)
+        if not ids:
+            return
+        view = View(self, None, today, self.act.at)
+        organisations, assignments = view.gather(
+            view.query(Organisation, id=one_of(ids)), view.query(Assignment, organisation_id=one_of(ids))
+        )
+        managed = view.managed(cast("list[Assignment]", assignments))
+        for organisation in cast("list[Organisation]", organisations):
+            if organisation.private and organisation.id not in managed:
+                raise ValidationError.of(
+                    f"Organisation {organisation.id!r}", "private", value=True, reason=self.to_manage[organisation.id]
+                )
+
+
+class View:
+    """What one desk sees in one call: its reader's rows at one state, and the gate to write through.
+
+    `reader` is None for a trusted desk. `today` and `now` are the book clock's.
+    """
+
+    __slots__ = ("now", "reader", "today", "work")
+
+    def __init__(self, work: Work, reader: access.Reader | None, today: date, now: datetime) -> None:
+        """Bind a unit of work to a reader."""
+        self.work, self.reader, self.today, self.now = work, reader, today, now
+
+    # -- reading
+
+    def query(
+        self,
+        cls: type[Entity],
+        *,
+        order: str | Iterable[str] | None = None,
+        limit: int | None = None,
+        searching: str | None = None,
+        holding: Right = Right.READ,
+        **given: Any,
+    ) -> Query:
+        """Make a query of this view's reader, with conditions by field."""
+        kind = kind_of(cls)
+        where = conditions(kind, given)
+        return Query(kind, where, searching, self.reader, holding, ordering(kind, order), limit)
+
+    def where(self, cls: type[Entity], given: Mapping[str, Any], *, limit: int | None = None) -> Query:
+        """Make a query from conditions in a mapping."""
+        kind = kind_of(cls)
+        return Query(kind, conditions(kind, given), reader=self.reader, limit=limit)
+
+    def gather(self, *queries: Query) -> list[list[Entity]]:
+        """Answer several queries in one round trip."""
+        return self.work.unit.gather(queries)
+
+    def find(self, cls: type[E], **given: Any) -> list[E]:
+        """Return the readable records of a kind that meet the conditions."""
+        return cast("list[E]", list(self.work.unit.find(self.query(cls, **given))))
+
+    def get(self, cls: type[E], id: str) -> E:
+        """Return one readable record, or raise NotFound."""
+        kind = kind_of(cls)
+        _check_id(kind, id)
+        found = self.find(cls, id=id)
+        if not found:
+            raise NotFound(kind.name, id)
+        return found[0]
+
+    def count(self, query: Query) -> int:
+        """Count the rows of a query."""
+        return next(iter(self.work.unit.totals(query))).count
+
+    def readable(self, cls: type[Entity], ids: Collection[str], right: Right = Right.READ) -> set[str]:
+        """Return those of some ids that the reader holds a right on."""
+        wanted = [id for id in ids if isinstance(id, str) and id]
+        return {row.key for row in self.find(cls, id=one_of(wanted), holding=right)} if wanted else set()
+
+    # -- rights
+
+    def trusted(self) -> View:
+        """Return the unrestricted view of the same work: for the gate and the rule alone, never for an answer."""
+        return View(self.work, None, self.today, self.now)
+
+    def decide(self, organisation_id: str, right: Right) -> access.Decision:
+        """Decide about one readable organisation, with every reason; NotFound where it cannot be read."""
+        self.get(Organisation, organisation_id)
+        raw = self.trusted()
+        lineage = raw.find(Organisation, id=above((organisation_id,)))
+        ids = one_of([row.id for row in lineage])
+        assignments, grants = raw.gather(
+            raw.query(Assignment, organisation_id=ids), raw.query(Grant, organisation_id=ids)
+        )
+        organisation = next(row for row in lineage if row.id == organisation_id)
+        claims = access.claims(cast("list[Assignment | Grant]", [*assignments, *grants]))
+        return access.decide(self.reader, organisation, claims, right=right)
+
+    def managed(self, assignments: Iterable[Assignment]) -> set[str]:
+        """Return the organisations that have an active key account manager in force today among some assignments."""
+        leading = [a for a in assignments if a.role == KEY_ACCOUNT_MANAGER and in_force(a, self.today)]
+        users = self.trusted().find(User, id=one_of([a.user_id for a in leading])) if leading else []
+        active = {user.id for user in users if user.active}
+        return {a.organisation_id for a in leading if a.organisation_id and a.user_id in active}
+
+    def need_trusted(self, what: str) -> None:
+        """Refuse a bound desk a call that makes sense for trusted ones only."""
+        if self.reader is not None:
+            raise AccessDenied(f"{what} is for trusted desks only; use book.trusted(...)")
+
+
+def resolve(unit: StorageUnit, user_id: str, policy: access.AccessPolicy, now: datetime) -> access.Reader:
+    """Resolve the user of a bound desk; raise AccessDenied where they are gone or not active."""
+    found = list(unit.find(Query(KINDS["User"], (("id", Test("is", user_id)),))))
+    user = cast("User | None", found[0] if found else None)
+    if user is None or not user.active:
+        raise AccessDenied("the user of this desk is not active")
+    units = unit.find(Query(KINDS["Unit"], (("id", above(user.unit_ids)),))) if user.unit_ids else ()
+    return access.reader(user, cast("Iterator[Unit]", units), policy, now)
+
+
+def _check_id(kind: Kind, id: object) -> None:
+    if not isinstance(id, str):
+        raise ValidationError.of(kind.name, "id", id, "must be an id (text)")
+
+
+def by_id(rows: Iterable[E]) -> Mapping[str, E]:
+    """Arrange rows by their ids."""
+    return {row.key: row for row in rows}
