@@ -1,117 +1,239 @@
 """keyaccount: who looks after a customer, what to know right now, and who may see it.
 
 `open()` a book, take a `desk` for a user, and ask. See the README for the first steps.
+
+Importing the package loads next to nothing; each public name is loaded when it is first used.
 """
 
-from keyaccount._version import __version__
-from keyaccount.access import AccessPolicy, Decision
-from keyaccount.book import Book, open
-from keyaccount.calendars import Period
-from keyaccount.cards import BusinessCard
-from keyaccount.demo import demo
-from keyaccount.desk import Desk
-from keyaccount.errors import (
-    AccessDenied,
-    ConflictError,
-    KeyAccountError,
-    MissingExtra,
-    NoPrice,
-    NotFound,
-    Problem,
-    ReadOnly,
-    StorageDamaged,
-    StorageUnavailable,
-    UnknownContext,
-    ValidationError,
-)
-from keyaccount.model.activities import Activity
-from keyaccount.model.contacts import Contact, ContactRole, Position
-from keyaccount.model.notes import (
-    Acknowledgement,
-    Context,
-    ExpectedProvider,
-    NoteCategory,
-    Reference,
-    ServiceNote,
-    Severity,
-)
-from keyaccount.model.organisations import Address, Location, Organisation
-from keyaccount.model.organogram import Unit, User
-from keyaccount.model.rights import (
-    DEPUTY,
-    EVERYONE,
-    KEY_ACCOUNT_MANAGER,
-    TEAM_MEMBER,
-    Assignment,
-    Grant,
-    Principal,
-    Right,
-    unit,
-    user,
-)
-from keyaccount.money import Money
-from keyaccount.providers import Provider
-from keyaccount.queries import at_least, at_most, between, is_none, one_of
-from keyaccount.responsible import Responsible
-from keyaccount.visibility import ComputedNote, Notes, VisibleNote
+import importlib
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "DEPUTY",
-    "EVERYONE",
-    "KEY_ACCOUNT_MANAGER",
-    "TEAM_MEMBER",
-    "AccessDenied",
-    "AccessPolicy",
-    "Acknowledgement",
-    "Activity",
-    "Address",
-    "Assignment",
-    "Book",
-    "BusinessCard",
-    "ComputedNote",
-    "ConflictError",
-    "Contact",
-    "ContactRole",
-    "Context",
-    "Decision",
-    "Desk",
-    "ExpectedProvider",
-    "Grant",
-    "KeyAccountError",
-    "Location",
-    "MissingExtra",
-    "Money",
-    "NoPrice",
-    "NotFound",
-    "NoteCategory",
-    "Notes",
-    "Organisation",
-    "Period",
-    "Position",
-    "Principal",
-    "Problem",
-    "Provider",
-    "ReadOnly",
-    "Reference",
-    "Responsible",
-    "Right",
-    "ServiceNote",
-    "Severity",
-    "StorageDamaged",
-    "StorageUnavailable",
-    "Unit",
-    "UnknownContext",
-    "User",
-    "ValidationError",
-    "VisibleNote",
-    "__version__",
-    "at_least",
-    "at_most",
-    "between",
-    "demo",
-    "is_none",
-    "one_of",
-    "open",
-    "unit",
-    "user",
-]
+from keyaccount._version import __version__
+
+if TYPE_CHECKING:
+    from keyaccount.access import (
+        AccessPolicy as AccessPolicy,
+    )
+    from keyaccount.access import (
+        Decision as Decision,
+    )
+    from keyaccount.book import (
+        Book as Book,
+    )
+    from keyaccount.book import (
+        open as open,
+    )
+    from keyaccount.calendars import Period as Period
+    from keyaccount.cards import BusinessCard as BusinessCard
+    from keyaccount.demonstration import demo as demo
+    from keyaccount.desk import Desk as Desk
+    from keyaccount.errors import (
+        AccessDenied as AccessDenied,
+    )
+    from keyaccount.errors import (
+        ConflictError as ConflictError,
+    )
+    from keyaccount.errors import (
+        KeyAccountError as KeyAccountError,
+    )
+    from keyaccount.errors import (
+        MissingExtra as MissingExtra,
+    )
+    from keyaccount.errors import (
+        NoPrice as NoPrice,
+    )
+    from keyaccount.errors import (
+        NotFound as NotFound,
+    )
+    from keyaccount.errors import (
+        Problem as Problem,
+    )
+    from keyaccount.errors import (
+        ReadOnly as ReadOnly,
+    )
+    from keyaccount.errors import (
+        StorageDamaged as StorageDamaged,
+    )
+    from keyaccount.errors import (
+        StorageUnavailable as StorageUnavailable,
+    )
+    from keyaccount.errors import (
+        UnknownContext as UnknownContext,
+    )
+    from keyaccount.errors import (
+        ValidationError as ValidationError,
+    )
+    from keyaccount.model.activities import Activity as Activity
+    from keyaccount.model.contacts import (
+        Contact as Contact,
+    )
+    from keyaccount.model.contacts import (
+        ContactRole as ContactRole,
+    )
+    from keyaccount.model.contacts import (
+        Position as Position,
+    )
+    from keyaccount.model.notes import (
+        Acknowledgement as Acknowledgement,
+    )
+    from keyaccount.model.notes import (
+        Context as Context,
+    )
+    from keyaccount.model.notes import (
+        ExpectedProvider as ExpectedProvider,
+    )
+    from keyaccount.model.notes import (
+        NoteCategory as NoteCategory,
+    )
+    from keyaccount.model.notes import (
+        Reference as Reference,
+    )
+    from keyaccount.model.notes import (
+        ServiceNote as ServiceNote,
+    )
+    from keyaccount.model.notes import (
+        Severity as Severity,
+    )
+    from keyaccount.model.organisations import (
+        Address as Address,
+    )
+    from keyaccount.model.organisations import (
+        Location as Location,
+    )
+    from keyaccount.model.organisations import (
+        Organisation as Organisation,
+    )
+    from keyaccount.model.organogram import (
+        Unit as Unit,
+    )
+    from keyaccount.model.organogram import (
+        User as User,
+    )
+    from keyaccount.model.rights import (
+        DEPUTY as DEPUTY,
+    )
+    from keyaccount.model.rights import (
+        EVERYONE as EVERYONE,
+    )
+    from keyaccount.model.rights import (
+        KEY_ACCOUNT_MANAGER as KEY_ACCOUNT_MANAGER,
+    )
+    from keyaccount.model.rights import (
+        TEAM_MEMBER as TEAM_MEMBER,
+    )
+    from keyaccount.model.rights import (
+        Assignment as Assignment,
+    )
+    from keyaccount.model.rights import (
+        Grant as Grant,
+    )
+    from keyaccount.model.rights import (
+        Principal as Principal,
+    )
+    from keyaccount.model.rights import (
+        Right as Right,
+    )
+    from keyaccount.model.rights import (
+        unit as unit,
+    )
+    from keyaccount.model.rights import (
+        user as user,
+    )
+    from keyaccount.money import Money as Money
+    from keyaccount.providers import Provider as Provider
+    from keyaccount.queries import (
+        at_least as at_least,
+    )
+    from keyaccount.queries import (
+        at_most as at_most,
+    )
+    from keyaccount.queries import (
+        between as between,
+    )
+    from keyaccount.queries import (
+        is_none as is_none,
+    )
+    from keyaccount.queries import (
+        one_of as one_of,
+    )
+    from keyaccount.responsible import Responsible as Responsible
+    from keyaccount.visibility import (
+        ComputedNote as ComputedNote,
+    )
+    from keyaccount.visibility import (
+        Notes as Notes,
+    )
+    from keyaccount.visibility import (
+        VisibleNote as VisibleNote,
+    )
+
+# Where each public name lives.
+_PLACES = {
+    "access": ("AccessPolicy", "Decision"),
+    "book": ("Book", "open"),
+    "calendars": ("Period",),
+    "cards": ("BusinessCard",),
+    "demonstration": ("demo",),
+    "desk": ("Desk",),
+    "errors": (
+        "AccessDenied",
+        "ConflictError",
+        "KeyAccountError",
+        "MissingExtra",
+        "NoPrice",
+        "NotFound",
+        "Problem",
+        "ReadOnly",
+        "StorageDamaged",
+        "StorageUnavailable",
+        "UnknownContext",
+        "ValidationError",
+    ),
+    "model.activities": ("Activity",),
+    "model.contacts": ("Contact", "ContactRole", "Position"),
+    "model.notes": (
+        "Acknowledgement",
+        "Context",
+        "ExpectedProvider",
+        "NoteCategory",
+        "Reference",
+        "ServiceNote",
+        "Severity",
+    ),
+    "model.organisations": ("Address", "Location", "Organisation"),
+    "model.organogram": ("Unit", "User"),
+    "model.rights": (
+        "Assignment",
+        "DEPUTY",
+        "EVERYONE",
+        "Grant",
+        "KEY_ACCOUNT_MANAGER",
+        "Principal",
+        "Right",
+        "TEAM_MEMBER",
+        "unit",
+        "user",
+    ),
+    "money": ("Money",),
+    "providers": ("Provider",),
+    "queries": ("at_least", "at_most", "between", "is_none", "one_of"),
+    "responsible": ("Responsible",),
+    "visibility": ("ComputedNote", "Notes", "VisibleNote"),
+}
+_HOME = {name: module for module, names in _PLACES.items() for name in names}
+
+__all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604 - all of them are text
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name where it is first used."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'keyaccount' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"keyaccount.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return __all__

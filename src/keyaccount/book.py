@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime, tzinfo
 from types import TracebackType
+from typing import Self
 from zoneinfo import ZoneInfo
 
 from keyaccount import gate
@@ -95,7 +96,7 @@ class Book:
             self._closed = True
             self._storage.close()
 
-    def __enter__(self) -> Book:
+    def __enter__(self) -> Self:
         """Use the book in a block."""
         return self
 

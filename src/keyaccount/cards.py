@@ -9,12 +9,12 @@ from typing import Any, cast
 import attrs
 
 from keyaccount import phones
-from keyaccount.errors import NotFound, UnknownContext, ValidationError
+from keyaccount.errors import NotFound, ValidationError
 from keyaccount.facts import Facts, gather
 from keyaccount.model.activities import Activity
 from keyaccount.model.contacts import Contact, Position
 from keyaccount.model.entity import Entity
-from keyaccount.model.notes import Context
+from keyaccount.model.notes import ServiceNote
 from keyaccount.model.organisations import ADDRESS_RANK, Address, Organisation
 from keyaccount.model.organogram import User
 from keyaccount.model.rights import DEPUTY
@@ -24,7 +24,7 @@ from keyaccount.responsible import Responsible, responsible
 from keyaccount.results import Result
 from keyaccount.spans import in_force
 from keyaccount.view import View, by_id
-from keyaccount.visibility import Notes, Subject, resolve
+from keyaccount.visibility import ComputedNote, Notes, Subject, resolve
 
 
 @attrs.frozen(repr=False)
@@ -101,14 +101,6 @@ class BusinessCard(Result):
         return self.notes.must_stop
 
 
-def check_context(view: View, context: object) -> str:
-    """Refuse a context that is not registered, before anything else is looked at."""
-    known = {row.id for row in view.find(Context)} if isinstance(context, str) else set()
-    if not isinstance(context, str) or context not in known:
-        raise UnknownContext(context, known)
-    return context
-
-
 def notes(
     view: View,
     providers: Sequence[Provider],
@@ -141,7 +133,7 @@ def notes_for(
 
 def seen(view: View, providers: Sequence[Provider], facts: Facts, subject: Subject, context: str) -> Notes:
     """Resolve written and computed notes for one subject."""
-    found = [*facts.notes_on(subject), *computed(view, facts, subject, providers)]
+    found: list[ServiceNote | ComputedNote] = [*facts.notes_on(subject), *computed(view, facts, subject, providers)]
     return resolve(found, subject=subject, context=context, rules=facts.rules, on=facts.on)
 
 
@@ -210,7 +202,7 @@ def caller(
     return attrs.evolve(found, number=best.number, others=tuple(others))
 
 
-# ---- card -------------------------------------------------------------------------------------------------------------
+# ---- card ------------------------------------------------------------------------------------------------
 
 
 def _given(id: str | None) -> tuple[str, ...]:
@@ -235,7 +227,7 @@ _EVER = datetime.fromisoformat("0002-01-01T00:00:00+00:00")
 
 
 def _activities(view: View, subject: Subject) -> tuple[Activity | None, Activity | None, User | None, Contact | None]:
-    """Read the last contact and the next follow-up: with the contact where one is asked about, else the organisation."""
+    """Read the last contact and the next follow-up: with the contact asked about, else with the organisation."""
     whom: dict[str, Any] = {"contact_ids": subject.contact_id} if subject.contact_id else {}
     if not whom or len(subject.organisation_ids) == 1:
         whom["organisation_id"] = subject.organisation_id
@@ -301,7 +293,7 @@ def best_address(organisation: Organisation | None) -> Address | None:
     return min(organisation.addresses, key=lambda address: ADDRESS_RANK[address.purpose], default=None)
 
 
-# ---- caller -----------------------------------------------------------------------------------------------------------
+# ---- caller ----------------------------------------------------------------------------------------------
 
 
 def _matches(view: View, asked: phones.Asked, region: str | None, on: date) -> list[Match]:

@@ -44,10 +44,12 @@ class Kind:
     `home` are the fields that name what a record hangs on, the deciding one first: all that are given must be
     readable, and the first one given is where the right to write is held. `else_any` is used where none of them is
     given: any of its records will do. `write` is the right that a write needs there (None: trusted desks and stewards
-    only). `stamped` are fields the library sets: who and when ("who?" and "when?" only where nothing is given);
-    `fixed` fields never change after the first write. `up` is the field that makes the kind a forest. `personal` fields are blanked when a
-    person is erased; `searched` ones are found by search; `derived` are properties that conditions and orders may
-    use; `title` is the field that names a record in a sentence; `open` the property that says it is not closed.
+    only).
+
+    `stamped` are fields the library sets: who and when ("who?" and "when?" only where nothing is given); `fixed` ones
+    never change after the first write. `personal` ones are blanked when a person is erased; `searched` ones are found
+    by search; `derived` are properties that conditions and orders may use. `title` names a record in a sentence, `open`
+    is the property that says it is not closed, `up` the field that makes the kind a forest.
     """
 
     cls: type[Entity]

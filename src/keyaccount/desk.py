@@ -269,7 +269,7 @@ class Desk:
     def notes(
         self, *, organisation: str | None = None, contact: str | None = None, context: str, on: date | None = None
     ) -> Notes:
-        """Return the notes to be seen for an organisation, or a contact (acting for it), in a context, on a day (today).
+        """Return the notes to be seen for an organisation, or a contact (acting for it), in a context, on a day.
 
         `notes.must_stop` says whether to go on. Raises NotFound, UnknownContext.
         """
@@ -315,7 +315,7 @@ class Desk:
             )
 
     def caller(self, number: str, *, region: str | None = None) -> cards.BusinessCard | None:
-        """Say who is calling: the card of the best match, in context "phone", with `others`; None where nobody is found.
+        """Say who is calling: the best match's card in context "phone", with `others`; None where nobody is found.
 
         `number` is in international form, with 00, or national in `region` (the book's). Whether a number is unknown or
         merely shielded makes no difference.

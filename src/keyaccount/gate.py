@@ -98,7 +98,7 @@ def remove(view: View, kind: Kind, id: str) -> None:
     _write_removal(view, doomed)
 
 
-# ---- drafting ---------------------------------------------------------------------------------------------------------
+# ---- drafting --------------------------------------------------------------------------------------------
 
 
 def _checked(entities: Iterable[object]) -> list[Entity]:
@@ -216,7 +216,7 @@ def _results(view: View, wanted: Sequence[Draft], drafts: Sequence[Draft]) -> tu
     )
 
 
-# ---- authorising ------------------------------------------------------------------------------------------------------
+# ---- authorising -----------------------------------------------------------------------------------------
 
 
 @attrs.frozen
@@ -345,7 +345,7 @@ def _account_of(view: View, kind: Kind, row: Entity) -> Iterator[tuple[str, str]
             yield target, id
 
 
-# ---- references -------------------------------------------------------------------------------------------------------
+# ---- references ------------------------------------------------------------------------------------------
 
 
 def _dangling(view: View, drafts: Sequence[Draft], later: dict[tuple[str, str], Problem] | None) -> Iterator[Problem]:
@@ -388,7 +388,7 @@ def _references(draft: Draft) -> Iterator[tuple[str, str, str]]:
         yield "principal", principal.kind.title(), principal.id
 
 
-# ---- writing ----------------------------------------------------------------------------------------------------------
+# ---- writing ---------------------------------------------------------------------------------------------
 
 
 def _write(view: View, drafts: Sequence[Draft]) -> None:

@@ -116,7 +116,7 @@ def _cycle(start: str, parents: Mapping[str, str | None], cleared: set[str]) -> 
 
 
 def _one_organisation(view: View, pairs: Sequence[Pair]) -> Iterator[Problem]:
-    """A position reports to another at the same organisation."""
+    """Refuse to let a position report to one at another organisation."""
     given = {row.key: row for _, row in pairs if isinstance(row, Position)}
     wanted = {row.reports_to_id for row in given.values() if row.reports_to_id} - set(given)
     stored = {row.id: row for row in view.trusted().find(Position, id=one_of(sorted(wanted)))} if wanted else {}
@@ -127,7 +127,7 @@ def _one_organisation(view: View, pairs: Sequence[Pair]) -> Iterator[Problem]:
 
 
 def _single_holders(view: View, pairs: Sequence[Pair]) -> Iterator[Problem]:
-    """A role for one holder has one at a time."""
+    """Refuse a second holder at a time of a role for one."""
     held = [row for _, row in pairs if isinstance(row, Position) and row.role]
     if not held:
         return

@@ -168,7 +168,7 @@ def asked(number: str, region: str | None) -> Asked:
 
 
 def match(asked: Asked, stored: str, *, regions: Iterable[str | None], head: bool) -> int | None:
-    """Compare an asked number with a stored one: is it that one, or an extension of it?
+    """Say whether an asked number is a stored one, or an extension of it.
 
     None is no match, 0 this very number, 1 to 5 how many digits the extension has. `regions` are
     those in which the stored number may be read: its organisation's, else the book's. `head` says

@@ -88,7 +88,7 @@ def _called(provider: Provider, sight: Sight, subject: Subject) -> list[Computed
     """Ask a host's function; what it raises, or returns besides notes on this subject, hides nothing of the others."""
     try:
         found = list(provider.function(sight, subject))
-    except Exception:
+    except Exception:  # noqa: BLE001 - a host's function may raise anything
         logger.exception("provider %s failed", shown(provider.name))
         text = f"provider {provider.name} failed"
         return [ComputedNote(text, Severity.WARNING, "provider-failed", {"provider": provider.name})]
@@ -117,7 +117,7 @@ def _signed(name: str, subject: Subject, notes: Iterable[ComputedNote]) -> Itera
         yield attrs.evolve(note, provider=name, id=id, contact_id=contact, organisation_id=organisation)
 
 
-# ---- shipped ----------------------------------------------------------------------------------------------------------
+# ---- shipped ---------------------------------------------------------------------------------------------
 
 
 def manager(facts: Facts, subject: Subject) -> Iterator[ComputedNote]:

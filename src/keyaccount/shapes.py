@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterable, Mapping
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, ClassVar, Literal
 
@@ -193,7 +193,7 @@ class Moment(Shape):
             return f"must be a datetime, not {type(value).__name__}"
         try:
             offset = value.utcoffset()
-            far = offset is not None and not timedelta(days=2) < value.replace(tzinfo=None) - datetime.min < _LAST
+            far = offset is not None and not _FIRST_DAY < value.replace(tzinfo=None).toordinal() < _LAST_DAY
         except Exception:  # noqa: BLE001 - a foreign tzinfo may raise anything
             return "has a time zone that cannot say its offset"
         if offset is None:
@@ -201,7 +201,7 @@ class Moment(Shape):
         return "lies outside the years 1 to 9999" if far else None
 
 
-_LAST = datetime.max - datetime.min - timedelta(days=2)
+_FIRST_DAY, _LAST_DAY = 2, date.max.toordinal() - 1
 
 
 @attrs.frozen
@@ -401,8 +401,9 @@ class Checked(Result):
         ]
         bad = {name for name, _, _ in problems}
         for rule in self.rules:
-            if bad.isdisjoint(rule.fields) and not rule.holds(*(getattr(self, name) for name in rule.fields)):
-                problems.append((rule.fields[0], getattr(self, rule.fields[0]), rule.reason))
+            values = [getattr(self, name) for name in rule.fields]
+            if bad.isdisjoint(rule.fields) and not rule.holds(*values):
+                problems.append((rule.fields[0], values[0], rule.reason))
         if problems:
             entity = _named(self)
             raise ValidationError(Problem(entity, name, shown(value), reason) for name, value, reason in problems)

@@ -141,9 +141,10 @@ def resolve(
     >>> rules = Rules(contexts=frozenset({"documents", "documents.invoice", "phone"}))
     >>> note = ServiceNote("n1", organisation_id="acme", text="Address to Ms Schulz", contexts=("documents",))
     >>> about = Subject(organisation_ids=("acme",), above=((),))
-    >>> [n.text for n in resolve([note], subject=about, context="documents.invoice", rules=rules, on=date(2026, 11, 21))]
+    >>> monday = date(2026, 11, 23)
+    >>> [n.text for n in resolve([note], subject=about, context="documents.invoice", rules=rules, on=monday)]
     ['Address to Ms Schulz']
-    >>> len(resolve([note], subject=about, context="phone", rules=rules, on=date(2026, 11, 21)))
+    >>> len(resolve([note], subject=about, context="phone", rules=rules, on=monday))
     0
     """
     if not isinstance(context, str) or context not in rules.contexts:
@@ -153,7 +154,7 @@ def resolve(
         entry = (
             _written(note, subject, context, rules, on)
             if isinstance(note, ServiceNote)
-            else _computed(note, subject, context, rules)
+            else _computed(note, context, rules)
         )
         if entry is not None:
             found[note.id] = entry
@@ -196,9 +197,7 @@ def _written(
     return (-note.severity, distance, 0, _age(note.created_at), note.id), shown
 
 
-def _computed(
-    note: ComputedNote, subject: Subject, context: str, rules: Rules
-) -> tuple[tuple[Any, ...], VisibleNote] | None:
+def _computed(note: ComputedNote, context: str, rules: Rules) -> tuple[tuple[Any, ...], VisibleNote] | None:
     where = _where((), note.provider, context, rules)
     if where is None:
         return None

@@ -56,7 +56,7 @@ class Activities:
         self._desk._check_names(Activity, fields)
         activity = Activity(
             organisation_id=organisation,
-            contact_ids=contacts,  # type: ignore[arg-type] - any sequence is taken
+            contact_ids=cast("tuple[str, ...]", contacts),
             kind=kind,
             at=at,
             subject=subject,

@@ -46,7 +46,7 @@ class ServiceNotes:
         Raises UnknownContext; AccessDenied for all but trusted desks and stewards.
         """
         with self._desk._view(write=True) as view:
-            wanted = NoteCategory(name, contexts=contexts)  # type: ignore[arg-type] - any sequence is taken
+            wanted = NoteCategory(name, contexts=cast("tuple[str, ...]", contexts))
             stored = view.find(NoteCategory, id=wanted.id)
             row = attrs.evolve(stored[0], contexts=wanted.contexts) if stored else wanted
             return cast("NoteCategory", gate.put(view, [row])[0])

@@ -21,7 +21,7 @@ def demo() -> Book:
     """Return a book in memory: a sales organisation, a holding with subsidiaries, a private account, people and notes.
 
     Two users see different things: Volker ("volker") manages ACME and the shielded Nimbus; Carla ("carla") works in
-    purchasing and sees neither Nimbus nor what is only for sales. Its clock stands at `keyaccount.demo.MOMENT`.
+    purchasing and sees neither Nimbus nor what is only for sales. Its clock stands at `MOMENT`.
 
     >>> book = demo()
     >>> book.desk("volker").caller("+49 89 1234-567").name

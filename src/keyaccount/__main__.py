@@ -1,0 +1,104 @@
+"""The command line: `python -m keyaccount demo`, `caller`, `card`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+
+from keyaccount.book import Book
+from keyaccount.cards import BusinessCard
+from keyaccount.demonstration import demo
+from keyaccount.desk import Desk
+from keyaccount.errors import KeyAccountError, ValidationError
+from keyaccount.model.organisations import Organisation
+from keyaccount.model.rights import Right
+from keyaccount.terminal import card_text, printable, wrapped
+
+OK, BAD_INPUT = 0, 2
+
+TOUR = """\
+keyaccount: the demo company, Monday 23 November 2026, half past nine.
+
+1. The phone rings: +49 89 1234-567. What Volker sees, who manages the account:
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; return 0, or 2 for bad input, which is said on standard error."""
+    given = _parser().parse_args(arguments)
+    try:
+        if given.command == "demo":
+            sys.stdout.write(_tour())
+            return OK
+        with _book(given.file) as book:
+            desk = book.desk(given.user) if given.user else book.trusted("command line")
+            card = _card(desk, given)
+    except KeyAccountError as error:
+        sys.stderr.write(f"{printable(str(error))}\n")
+        return BAD_INPUT
+    if given.json:
+        sys.stdout.write(json.dumps(card.to_dict() if card else None, ensure_ascii=True, indent=2) + "\n")
+    else:
+        sys.stdout.write(card_text(card) if card else "nobody is known under this number\n")
+    return OK
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m keyaccount", description="Who is this, and what must I know?")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("demo", help="show the main jobs on the demo company")
+    caller = commands.add_parser("caller", help="say who is calling")
+    caller.add_argument("file", metavar="FILE", help='"demo" for the demo company')
+    caller.add_argument("number", metavar="NUMBER")
+    card = commands.add_parser("card", help="show a business card")
+    card.add_argument("file", metavar="FILE", help='"demo" for the demo company')
+    card.add_argument("--contact", metavar="ID")
+    card.add_argument("--organisation", metavar="ID")
+    card.add_argument("--context", metavar="CONTEXT", default="crm")
+    for command in (caller, card):
+        command.add_argument("--user", metavar="ID", help="as this user sees it; without it, everything")
+        command.add_argument("--json", action="store_true", help="the same facts as JSON")
+    return parser
+
+
+def _book(file: str) -> Book:
+    if file != "demo":
+        raise ValidationError.of("command line", "FILE", file, 'only "demo" can be opened in this version')
+    return demo()
+
+
+def _card(desk: Desk, given: argparse.Namespace) -> BusinessCard | None:
+    if given.command == "caller":
+        return desk.caller(given.number)
+    return desk.card(contact=given.contact, organisation=given.organisation, context=given.context)
+
+
+def _tour() -> str:
+    with demo() as book:
+        volker, carla = book.desk("volker"), book.desk("carla")
+        called = volker.caller("+49 89 1234-567")
+        nimbus = "+49 40 555 0101"
+        seen = {desk: desk.caller(nimbus) for desk in (volker, carla)}
+        notes = carla.notes(organisation="acme-at", context="delivery")
+        parts = [
+            TOUR,
+            card_text(called) if called else "",
+            f"\n2. Nimbus Biotech is shielded. {nimbus} calls:\n",
+            *(f"   {desk.user_id}: {card.name if card else 'nobody is known'}\n" for desk, card in seen.items()),
+            f"   carla counts {carla.count(Organisation)} accounts, volker {volker.count(Organisation)}.\n",
+            "\n3. Carla is about to ship to ACME Austria:\n",
+            f"   must stop: {notes.must_stop}; {notes[0].text}\n   ({notes[0].why})\n",
+            "\n4. Why may Volker, and may Carla, change ACME AG?\n",
+            *(
+                f"{line}\n"
+                for desk in (volker, carla)
+                for line in wrapped(str(desk.may("acme", Right.CHANGE)), " " * 5, " " * 3)
+            ),
+        ]
+        return "".join(parts)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+"""The public names are a promise: they change on purpose only."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import subprocess
+import sys
+
+import attrs
+import pytest
+
+import keyaccount as ka
+from keyaccount.areas.activities import Activities
+from keyaccount.areas.notes import ServiceNotes
+from keyaccount.areas.people import People
+from keyaccount.results import Result
+
+NAMES = set(
+    """
+    DEPUTY EVERYONE KEY_ACCOUNT_MANAGER TEAM_MEMBER AccessDenied AccessPolicy Acknowledgement Activity Address
+    Assignment Book BusinessCard ComputedNote ConflictError Contact ContactRole Context Decision Desk ExpectedProvider
+    Grant KeyAccountError Location MissingExtra Money NoPrice NotFound NoteCategory Notes Organisation Period Position
+    Principal Problem Provider ReadOnly Reference Responsible Right ServiceNote Severity StorageDamaged
+    StorageUnavailable Unit UnknownContext User ValidationError VisibleNote __version__ at_least at_most between demo
+    is_none one_of open unit user
+    """.split()
+)
+CALLS = {
+    ka.Desk: "activities caller card count find get may notes notes_for people put put_many remove search "
+    "service_notes transaction user_id",
+    People: "responsible special_contact special_contacts vips",
+    Activities: "done follow_ups history last_contact log",
+    ServiceNotes: "acknowledge add_context dismiss set_category",
+    ka.Book: "close desk now trusted",
+}
+
+
+def test_names() -> None:
+    """Every public name is there, and no other."""
+    assert set(ka.__all__) == NAMES == set(dir(ka))
+    assert all(getattr(ka, name) is not None for name in NAMES)
+
+
+@pytest.mark.parametrize("cls", CALLS, ids=lambda cls: cls.__name__)
+def test_calls(cls: type) -> None:
+    """Every public call of a desk, an area and a book is there, and no other."""
+    assert {name for name in dir(cls) if not name.startswith("_")} == set(CALLS[cls].split())
+
+
+def test_a_misspelt_name_raises() -> None:
+    """A name that does not exist is an AttributeError, as in any module."""
+    with pytest.raises(AttributeError, match="Organization"):
+        ka.Organization  # noqa: B018
+
+
+def test_names_do_not_depend_on_what_was_imported_before() -> None:
+    """Importing a submodule first takes no public name away."""
+    code = "import keyaccount.demonstration, keyaccount.book, keyaccount as ka; ka.demo().close(); ka.open().close()"
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
+
+
+def test_everything_public_is_explained() -> None:
+    """Every public class and call has a docstring, and results are frozen and slotted."""
+    for module in ("desk", "book", "cards", "visibility", "access", "responsible", "providers", "areas.people"):
+        for name, value in vars(importlib.import_module(f"keyaccount.{module}")).items():
+            if name.startswith("_") or not inspect.isclass(value) or not value.__module__.startswith("keyaccount"):
+                continue
+            assert value.__doc__, name
+            assert not [
+                m for m, f in vars(value).items() if inspect.isfunction(f) and not m.startswith("_") and not f.__doc__
+            ]
+            if issubclass(value, Result) and attrs.has(value):
+                assert not hasattr(value, "__dict__") or "__slots__" in vars(value), name

@@ -1,0 +1,76 @@
+"""`python -m keyaccount`, from outside."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import keyaccount as ka
+from keyaccount.__main__ import main
+from keyaccount.terminal import card_text, printable
+
+
+def test_the_tour_shows_the_main_jobs(capsys: pytest.CaptureFixture[str]) -> None:
+    """The demo shows a call, a shielded account, a stop and a reason, within 100 columns and without colour."""
+    assert main(["demo"]) == 0
+    out = capsys.readouterr().out
+    for fact in (
+        "Ingo Prospect  [VIP]",
+        "Volker Vorstand",
+        "carla: nobody is known",
+        "must stop: True",
+        "may not CHANGE",
+    ):
+        assert fact in out
+    assert max(map(len, out.splitlines())) <= 100
+    assert "\x1b" not in out
+
+
+def test_the_same_facts_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--json` prints what `to_dict()` holds."""
+    assert main(["card", "demo", "--contact", "ingo", "--organisation", "acme", "--json", "--user", "carla"]) == 0
+    with ka.demo() as book:
+        card = book.desk("carla").card(contact="ingo", organisation="acme", context="crm")
+        assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(card.to_dict()))
+
+
+def test_a_user_sees_what_they_may(capsys: pytest.CaptureFixture[str]) -> None:
+    """A shielded caller is unknown to others, in text and in JSON, and known to the trusted command line."""
+    assert main(["caller", "demo", "+49 40 555 0101", "--user", "carla"]) == 0
+    assert capsys.readouterr().out == "nobody is known under this number\n"
+    assert main(["caller", "demo", "+49 40 555 0101", "--user", "carla", "--json"]) == 0
+    assert capsys.readouterr().out == "null\n"
+    assert main(["caller", "demo", "+49 40 555 0101"]) == 0
+    assert capsys.readouterr().out.startswith("Mara Nimbus")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["card", "demo", "--contact", "nobody"], "there is no Contact 'nobody'"),
+        (["card", "demo"], "give contact or organisation"),
+        (["card", "demo", "--contact", "ingo", "--context", "fone"], "did you mean 'phone'"),
+        (["caller", "demo", "1", "--user", "nobody"], "there is no User 'nobody'"),
+        (["caller", "no.sqlite", "1"], 'only "demo" can be opened'),
+    ],
+)
+def test_bad_input_is_status_2(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Bad input exits with 2 and says what is wrong on standard error, nothing on standard output."""
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert said in captured.err
+    assert captured.out == ""
+
+
+def test_stored_text_cannot_drive_the_terminal() -> None:
+    """Escape sequences, line breaks and bidirectional marks in stored text are shown, not obeyed."""
+    with ka.open() as book:
+        office = book.trusted("test")
+        office.put(ka.Organisation("a", name="evil \u202e name"))
+        office.put(ka.ServiceNote("n", "a", text="line\nbreak \t and more"))
+        text = card_text(office.card(organisation="a", context="crm"))
+    assert "\u202e" not in text
+    assert "\\u202e" in text
+    assert "line / break" in text
+    assert printable("\x1b[2J") == "\\x1b[2J"
