@@ -78,11 +78,11 @@ class Found(Rows[E], Generic[E]):
         """Count the records."""
         if self._complete or (self._limit is not None and len(self._first) == self._limit):
             return len(self._first)
-        return sum(1 for _ in self)
-
-    def __length_hint__(self) -> int:
-        """Guess, so that making a list costs nothing more."""
-        return len(self._first)
+        if self._query.after is not None:
+            return sum(1 for _ in self)
+        with self._desk._view() as view:
+            count = view.count(attrs.evolve(self._query, reader=view.reader))
+        return count if self._limit is None else min(count, self._limit)
 
     def __repr__(self) -> str:
         """Show the first few."""

@@ -12,7 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from itertools import islice
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, cast
 
 import attrs
 
@@ -23,9 +23,9 @@ from keyaccount.model.contacts import Contact, Position
 from keyaccount.model.entity import Entity, evolved
 from keyaccount.model.notes import Reference
 from keyaccount.model.organisations import Organisation
-from keyaccount.model.rights import Assignment, Right
+from keyaccount.model.rights import Assignment, Grant, Right
 from keyaccount.search import score
-from keyaccount.shapes import Day, Many, PhoneNumber, Shape, Text
+from keyaccount.shapes import Day, Many, Pairs, PhoneNumber, Shape, Text
 from keyaccount.spans import in_force
 from keyaccount.values import fold
 
@@ -282,19 +282,14 @@ def _later(place: Key, after: Key, order: tuple[tuple[str, bool], ...]) -> bool:
 def _matching(query: Query, rows: Rows) -> Iterator[Entity]:
     """Yield the rows the reader may read that meet every condition; a masked field counts as the nothing it shows."""
     kind, scope = query.kind, Scope(rows, query.reader)
-    maskable = {link.field for link in kind.links}
-    plain = [(field, test) for field, test in query.where if field not in maskable]
-    linked = [(field, test) for field, test in query.where if field in maskable]
+    asked = [(field, _asks(kind.shapes[field], test)) for field, test in query.where if test.op != "above"]
+    plain = [(field, holds) for field, holds in asked if kind.link(field) is None]
+    linked = [(field, holds) for field, holds in asked if kind.link(field) is not None]
     for row in _candidates(query, rows):
-        if not all(
-            _meets(kind.shapes[field], getattr(row, field), test, rows) for field, test in plain if test.op != "above"
-        ):
-            continue
-        if not scope.permits(kind, row, query.right):
-            continue
-        shown_row = scope.masked(kind, row)
-        if all(_meets(kind.shapes[field], getattr(shown_row, field), test, rows) for field, test in linked):
-            yield shown_row
+        if all(holds(getattr(row, field)) for field, holds in plain) and scope.permits(kind, row, query.right):
+            seen = scope.masked(kind, row)
+            if all(holds(getattr(seen, field)) for field, holds in linked):
+                yield seen
 
 
 def _candidates(query: Query, rows: Rows) -> Iterable[Entity]:
@@ -329,25 +324,23 @@ def _lineage(kind: Kind, ids: Iterable[str], rows: Rows) -> Iterable[Entity]:
     return seen.values()
 
 
-def _meets(shape: Shape, value: Any, test: Test, rows: Rows) -> bool:  # noqa: ARG001 - a ladder of operations
-    op, wanted = test.op, test.value
-    if op == "is_none":
-        return value is None or value == "" or (shape.many and not value)
-    if op == "dialled":
-        return any(not wanted.isdisjoint(phones.keys(text)) for text in value)
-    if op in ("between", "at_least", "at_most"):
-        return _within(shape, value, op, wanted)
-    if value is None:
-        return False
-    own = set(shape.keys(value))
-    if op == "one_of":
-        return any(_holds(shape, own, item) for item in wanted)
-    return _holds(shape, own, wanted)
-
-
-def _holds(shape: Shape, own: set[Any], wanted: Any) -> bool:
-    key = shape.key(shape.normal(wanted) if not shape.many else wanted)
-    return key <= own if isinstance(key, frozenset) else key in own
+def _asks(shape: Shape, test: Test) -> Callable[[Any], bool]:
+    """Make the question a condition asks of a field's value; operands are brought to their keys once."""
+    if test.op == "is_none":
+        return lambda value: value is None or value == "" or (shape.many and not value)
+    if test.op == "dialled":
+        return lambda value: any(not test.value.isdisjoint(phones.keys(text)) for text in value)
+    if test.op in ("between", "at_least", "at_most"):
+        return lambda value: _within(shape, value, test.op, test.value)
+    given = test.value if test.op == "one_of" else (test.value,)
+    if isinstance(shape, Pairs):
+        pairs = [shape.key(wanted) for wanted in given]
+        return lambda value: any(wanted <= shape.key(value) for wanted in pairs)
+    item = shape.item if isinstance(shape, Many) else shape
+    wanted = frozenset(item.key(item.normal(one)) for one in given)
+    if shape.many:
+        return lambda value: not wanted.isdisjoint(shape.keys(value))
+    return lambda value: value is not None and shape.key(value) in wanted
 
 
 def _within(shape: Shape, value: Any, op: str, wanted: Any) -> bool:
@@ -370,23 +363,40 @@ class Scope:
         """Start with nothing decided."""
         self._rows = rows
         self._reader = reader
-        self._rights: dict[str, Right | None] = {}
         self._covering: dict[str, tuple[access.Claim, ...]] = {}
         self._readable: dict[tuple[str, str], bool] = {}
 
     def permits(self, kind: Kind, row: Entity, right: Right = Right.READ) -> bool:
         """Say whether the reader holds a right on a row, by what the row hangs on."""
-        if self._reader is None:
+        reader = self._reader
+        if reader is None:
             return True
         if kind.reach == "free":
-            return right is Right.READ or self._reader.steward
+            return right is Right.READ or reader.steward
         if isinstance(row, Organisation):
-            held = self.right(row)
-            return held is not None and held >= right
+            return any(reason.right >= right for reason in access.reasons(reader, row, self._claims_for(row)))
         if isinstance(row, Contact):
-            held = self._contact_right(row)
-            return held is not None and held >= right
+            return self._permits_contact(reader, row, right)
         return self._permits_hanging(kind, row, right)
+
+    def _permits_contact(self, reader: access.Reader, contact: Contact, right: Right) -> bool:
+        """Decide on a contact by its positions: a current one carries any right there, another one `READ`.
+
+        Its own key account manager may change it. One that never held a position belongs to who entered it.
+        """
+        held = False
+        for position in cast("Iterable[Position]", self._rows.by("Position", "contact_id", (contact.id,))):
+            held = True
+            counts = right is Right.READ or in_force(position, reader.today)
+            if counts and self.holds("Organisation", position.organisation_id, right):
+                return True
+        if not held and (contact.created_by == reader.user.id or reader.steward):
+            return True
+        return right <= Right.CHANGE and self._manages(reader, contact)
+
+    def _manages(self, reader: access.Reader, contact: Contact) -> bool:
+        assigned = cast("Iterable[Assignment]", self._rows.by("Assignment", "contact_id", (contact.id,)))
+        return any(a.user_id == reader.user.id and in_force(a, reader.today) for a in assigned)
 
     def _permits_hanging(self, kind: Kind, row: Entity, right: Right) -> bool:
         homes = [(link, id) for link in _home(kind) if (id := getattr(row, link.field)) is not None]
@@ -431,20 +441,15 @@ class Scope:
                 changes[link.field] = None
         return evolved(row, changes)
 
-    def right(self, organisation: Organisation) -> Right | None:
-        """Return the reader's right on an organisation, by the rule of `access`."""
-        if organisation.id not in self._rights:
-            reader = self._reader
-            if reader is None:
-                return Right.ADMINISTER
-            claims = (*self._claims(organisation.id), *self._inherited(organisation))
-            found = (reason.right for reason in access.reasons(reader, organisation, claims))
-            self._rights[organisation.id] = max(found, default=None)
-        return self._rights[organisation.id]
+    def _claims_for(self, organisation: Organisation) -> Iterator[access.Claim]:
+        """Yield the claims on an organisation, then the covering one above; looked up only when they are reached."""
+        yield from self._claims(organisation.id)
+        yield from self._inherited(organisation)
 
     def _claims(self, organisation_id: str) -> Iterator[access.Claim]:
         for kind in ("Assignment", "Grant"):
-            yield from access.claims(self._rows.by(kind, "organisation_id", (organisation_id,)))  # type: ignore[arg-type]
+            found = self._rows.by(kind, "organisation_id", (organisation_id,))
+            yield from access.claims(cast("Iterable[Assignment | Grant]", found))
 
     def _inherited(self, organisation: Organisation) -> tuple[access.Claim, ...]:
         """Return the strongest covering claim of the reader above an organisation, walking up without recursion."""
@@ -467,38 +472,6 @@ class Scope:
             return ()
         held = [(right, claim) for claim in claims if (right := access.right_of(reader, claim)) is not None]
         return (max(held, key=lambda pair: pair[0])[1],) if held else ()
-
-    def _contact_right(self, contact: Contact) -> Right | None:
-        """Return the right on a contact: that at an organisation of a current position, `READ` at any other.
-
-        Its own key account manager may change it. One that never held a position belongs to who entered it.
-        """
-        reader = self._reader
-        if reader is None:
-            return Right.ADMINISTER
-        best: Right | None = None
-        held = False
-        for position in self._rows.by("Position", "contact_id", (contact.id,)):
-            held = True
-            organisation = (
-                self._rows.get("Organisation", position.organisation_id) if isinstance(position, Position) else None
-            )
-            right = self.right(organisation) if isinstance(organisation, Organisation) else None
-            if right is not None:
-                right = right if in_force(position, reader.today) else Right.READ  # type: ignore[arg-type]
-                best = right if best is None else max(best, right)
-        if not held and (contact.created_by == reader.user.id or reader.steward):
-            best = Right.ADMINISTER
-        if best is not Right.ADMINISTER and self._manages(contact):
-            best = Right.CHANGE
-        return best
-
-    def _manages(self, contact: Contact) -> bool:
-        reader = self._reader
-        found = self._rows.by("Assignment", "contact_id", (contact.id,))
-        return reader is not None and any(
-            isinstance(a, Assignment) and a.user_id == reader.user.id and in_force(a, reader.today) for a in found
-        )
 
 
 def _home(kind: Kind) -> Iterator[Link]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -26,18 +27,25 @@ def score(kind: Kind, row: Entity, needle: str) -> int | None:
     >>> score(kind_of(Organisation), Organisation("a", name="ACME AG"), "acm")
     1
     """
-    wanted = fold(needle.strip())
+    wanted, digits = _prepared(needle)
     if not wanted:
         return None
-    digits = "".join(character for character in wanted if character.isdecimal())
     scores = [_score(field, text, wanted, digits) for field, text in _texts(kind, row)]
     return min((found for found in scores if found is not None), default=None)
 
 
+@functools.lru_cache(16)
+def _prepared(needle: str) -> tuple[str, str]:
+    """Fold a needle and take its digits, where it is long enough a number; kept because every row asks for the same."""
+    wanted = fold(needle.strip())
+    digits = "".join(character for character in wanted if character.isdecimal())
+    sought = len(digits) >= _DIGITS_WANTED and not any(character.isalpha() for character in wanted)
+    return wanted, digits if sought else ""
+
+
 def _score(field: str, text: str, wanted: str, digits: str) -> int | None:
     if field == "phones":
-        long_enough = len(digits) >= _DIGITS_WANTED and not any(c.isalpha() for c in wanted)
-        return 4 if long_enough and digits in "".join(c for c in text if c.isdecimal()) else None
+        return 4 if digits and digits in "".join(c for c in text if c.isdecimal()) else None
     own = fold(text)
     if field in NAMES:
         if own == wanted:
