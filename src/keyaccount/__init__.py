@@ -125,6 +125,9 @@ if TYPE_CHECKING:
         Assignment as Assignment,
     )
     from keyaccount.model.rights import (
+        BreakGlass as BreakGlass,
+    )
+    from keyaccount.model.rights import (
         Grant as Grant,
     )
     from keyaccount.model.rights import (
@@ -132,6 +135,9 @@ if TYPE_CHECKING:
     )
     from keyaccount.model.rights import (
         Right as Right,
+    )
+    from keyaccount.model.rights import (
+        Substitution as Substitution,
     )
     from keyaccount.model.rights import (
         unit as unit,
@@ -204,12 +210,14 @@ _PLACES = {
     "model.organogram": ("Unit", "User"),
     "model.rights": (
         "Assignment",
+        "BreakGlass",
         "DEPUTY",
         "EVERYONE",
         "Grant",
         "KEY_ACCOUNT_MANAGER",
         "Principal",
         "Right",
+        "Substitution",
         "TEAM_MEMBER",
         "unit",
         "user",

@@ -6,7 +6,7 @@ same function for each row (or compiles the same reader). Nothing derived from i
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -21,14 +21,16 @@ from keyaccount.model.rights import (
     KEY_ACCOUNT_MANAGER,
     TEAM_MEMBER,
     Assignment,
+    BreakGlass,
     Grant,
     Principal,
     Right,
+    Substitution,
     unit,
     user,
 )
 from keyaccount.results import Result
-from keyaccount.spans import in_force
+from keyaccount.spans import Dated, in_force
 from keyaccount.values import FrozenMap
 
 SHIPPED_RIGHTS = {KEY_ACCOUNT_MANAGER: Right.ADMINISTER, DEPUTY: Right.CHANGE, TEAM_MEMBER: Right.CHANGE}
@@ -47,8 +49,9 @@ class AccessPolicy(Result):
     """What a book's users hold beside their assignments and grants.
 
     `default` is everyone's right on accounts that are not private: `READ` (an open CRM) or None (closed). `roles` maps
-    roles to rights, beside the shipped ones. `stewards` are the ids of data managers. `may_create` lets every user
-    create organisations.
+    roles to rights, beside the shipped ones. `oversight` is what the head of a unit holds on the accounts of the key
+    account managers in or below it (None: nothing). `stewards` are the ids of data managers. `deputies_see_private`
+    lets deputies of a private account's manager in. `may_create` lets every user create organisations.
 
     >>> AccessPolicy(default=None).default is None
     True
@@ -58,7 +61,9 @@ class AccessPolicy(Result):
 
     default: Right | None = Right.READ
     roles: FrozenMap[str, Right] = attrs.field(default=FrozenMap(SHIPPED_RIGHTS), converter=_roles)
+    oversight: Right | None = None
     stewards: frozenset[str] = attrs.field(default=frozenset(), converter=_ids)
+    deputies_see_private: bool = False
     may_create: bool = True
 
     def __attrs_post_init__(self) -> None:
@@ -74,16 +79,21 @@ class AccessPolicy(Result):
                 raise ValidationError.of("AccessPolicy", "roles", right, f"must be {names} for {shown(role)}")
         if not isinstance(self.stewards, frozenset) or not all(isinstance(i, str) for i in self.stewards):
             raise ValidationError.of("AccessPolicy", "stewards", self.stewards, "must be a set of user ids")
-        if not isinstance(self.may_create, bool):
-            raise ValidationError.of("AccessPolicy", "may_create", self.may_create, "must be True or False")
+        if self.oversight is not None and not isinstance(self.oversight, Right):
+            raise ValidationError.of("AccessPolicy", "oversight", self.oversight, "must be a Right or None")
+        for name in ("deputies_see_private", "may_create"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValidationError.of("AccessPolicy", name, getattr(self, name), "must be True or False")
 
 
 @attrs.frozen(repr=False)
 class Reader(Result):
     """Who is asking, resolved once for each call.
 
-    `units` maps every unit whose grants reach the user to the user's own unit it is reached through. `today` and `now`
-    are the book clock's: a question about another day never changes a right.
+    `units` maps every unit whose grants reach the user to the user's own unit it is reached through. `acts_for` maps
+    active users the reader stands in for today to the substitution; `oversees` are the active users in or below the
+    units the reader heads, where the policy has oversight. `today` and `now` are the book clock's: a question about
+    another day never changes a right.
     """
 
     user: User
@@ -91,6 +101,8 @@ class Reader(Result):
     policy: AccessPolicy
     today: date
     now: datetime
+    acts_for: FrozenMap[str, Substitution] = FrozenMap()
+    oversees: frozenset[str] = frozenset()
 
     @property
     def steward(self) -> bool:
@@ -104,10 +116,21 @@ class Reader(Result):
         return principal.kind == "everyone" or principal.id in self.units
 
 
-def reader(user: User, units: Iterable[Unit], policy: AccessPolicy, now: datetime) -> Reader:
+def reader(
+    user: User,
+    units: Iterable[Unit],
+    policy: AccessPolicy,
+    now: datetime,
+    *,
+    substitutions: Iterable[Substitution] = (),
+    absent: Iterable[User] = (),
+    oversees: Iterable[User] = (),
+) -> Reader:
     """Resolve a user against the organogram.
 
     `units` are at least the user's units and all units above them; `now` is a moment in the book's time zone.
+    `substitutions` name the user as deputy, `absent` are the users they stand in for; `oversees` are the users in or
+    below the units the user heads. Inactive ones count for nothing.
 
     >>> from datetime import UTC
     >>> anna = User("anna", name="Anna", unit_ids=("dach",))
@@ -115,19 +138,32 @@ def reader(user: User, units: Iterable[Unit], policy: AccessPolicy, now: datetim
     >>> dict(reader(anna, organogram, AccessPolicy(), datetime(2026, 11, 21, tzinfo=UTC)).units)
     {'dach': 'dach', 'sales': 'dach'}
     """
-    parents = {unit.id: unit.parent_id for unit in units}
+    parents = {one.id: one.parent_id for one in units}
     through: dict[str, str] = {}
     for own in user.unit_ids:
         above: str | None = own
         while above is not None and above in parents and above not in through:
             through[above] = own
             above = parents[above]
-    return Reader(user, FrozenMap(through), policy, now.date(), now)
+    today, active = now.date(), {one.id for one in absent if one.active}
+    standing_in = [s for s in substitutions if s.deputy_id == user.id and s.user_id in active and in_force(s, today)]
+    return Reader(
+        user,
+        FrozenMap(through),
+        policy,
+        today,
+        now,
+        FrozenMap({substitution.user_id: substitution for substitution in standing_in}),
+        frozenset(one.id for one in oversees if one.active and one.id != user.id) if policy.oversight else frozenset(),
+    )
 
 
 @attrs.frozen(repr=False)
 class Claim(Result):
-    """One fact that gives somebody a right: an assignment (by its role) or a grant (by its right)."""
+    """One fact that gives somebody a right: an assignment (by its role), a grant or a break-glass (by its right).
+
+    `active` says whether the user of an assignment is. A break-glass counts from `opens_at` up to `closes_at`.
+    """
 
     id: str
     organisation_id: str
@@ -135,28 +171,49 @@ class Claim(Result):
     kind: str
     role: str | None
     right: Right | None
-    covers_subsidiaries: bool
-    valid_from: date | None
-    valid_until: date | None
+    covers_subsidiaries: bool = False
+    valid_from: date | None = None
+    valid_until: date | None = None
+    active: bool = True
+    opens_at: datetime | None = None
+    closes_at: datetime | None = None
 
 
-def claims(records: Iterable[Assignment | Grant]) -> Iterator[Claim]:
-    """Bring assignments and grants on organisations to one shape; those on contacts are left out."""
+def claims(records: Iterable[Assignment | Grant | BreakGlass], *, inactive: Collection[str] = ()) -> Iterator[Claim]:
+    """Bring what gives rights on organisations to one shape; assignments on contacts are left out.
+
+    `inactive` are the ids of users who are not active.
+    """
     for record in records:
-        if record.organisation_id is None:
-            continue
-        assigned = isinstance(record, Assignment)
-        yield Claim(
-            id=record.id,
-            organisation_id=record.organisation_id,
-            principal=user(record.user_id) if isinstance(record, Assignment) else record.principal,
-            kind="assignment" if assigned else "grant",
-            role=record.role if isinstance(record, Assignment) else None,
-            right=None if isinstance(record, Assignment) else record.right,
-            covers_subsidiaries=record.covers_subsidiaries,
-            valid_from=record.valid_from,
-            valid_until=record.valid_until,
-        )
+        if isinstance(record, BreakGlass):
+            yield _opened(record)
+        elif record.organisation_id is not None:
+            assigned = isinstance(record, Assignment)
+            yield Claim(
+                id=record.id,
+                organisation_id=record.organisation_id,
+                principal=user(record.user_id) if isinstance(record, Assignment) else record.principal,
+                kind="assignment" if assigned else "grant",
+                role=record.role if isinstance(record, Assignment) else None,
+                right=None if isinstance(record, Assignment) else record.right,
+                covers_subsidiaries=record.covers_subsidiaries,
+                valid_from=record.valid_from,
+                valid_until=record.valid_until,
+                active=not (isinstance(record, Assignment) and record.user_id in inactive),
+            )
+
+
+def _opened(record: BreakGlass) -> Claim:
+    return Claim(
+        record.id,
+        record.organisation_id,
+        user(record.user_id),
+        "break-glass",
+        None,
+        Right.READ,
+        opens_at=record.opens_at,
+        closes_at=record.closes_at,
+    )
 
 
 @attrs.frozen(repr=False)
@@ -175,13 +232,7 @@ class Reason(Result):
 
     def __str__(self) -> str:
         """Say the reason in words."""
-        said = {"default": "everyone may read", "steward": "a steward of these data", "trusted": "a trusted desk"}.get(
-            self.kind
-        )
-        if said is None and self.kind == "assignment":
-            said = f"assigned as {self.role}"
-        if said is None:
-            said = f"granted to {_whom(self.principal)}"
+        said = _SAID[self.kind].format(role=self.role, whom=_whom(self.principal))
         if self.through is not None and self.principal != unit(self.through):
             said += f", through unit {shown(self.through)}"
         if self.inherited:
@@ -189,6 +240,18 @@ class Reason(Result):
         if self.since is not None:
             said += f", since {self.since.isoformat()}"
         return said if self.until is None else f"{said}, until {self.until.isoformat()}"
+
+
+_SAID = {
+    "default": "everyone may read",
+    "steward": "a steward of these data",
+    "trusted": "a trusted desk",
+    "assignment": "assigned as {role}",
+    "grant": "granted to {whom}",
+    "substitution": "standing in for {whom}, {role}",
+    "oversight": "heading the unit of {whom}, {role}",
+    "break-glass": "opened by break-glass",
+}
 
 
 def _whom(principal: Principal | None) -> str:
@@ -201,43 +264,80 @@ def reasons(reader: Reader, organisation: Organisation, claims: Iterable[Claim])
     """Yield every reason that gives the reader a right on an organisation: the rule itself.
 
     `claims` are those on the organisation and the covering ones on its ancestors. On a private organisation only key
-    account managers assigned to that very organisation count.
+    account managers assigned to that very organisation count, their deputies where the policy says so, and a steward
+    who broke the glass.
     """
-    if not organisation.private:
-        if reader.policy.default is not None:
-            yield Reason(reader.policy.default, "default")
-        if reader.steward:
-            yield Reason(Right.ADMINISTER, "steward", principal=user(reader.user.id))
+    if organisation.private:
+        yield from _private_reasons(reader, [c for c in claims if c.organisation_id == organisation.id])
+        return
+    if reader.policy.default is not None:
+        yield Reason(reader.policy.default, "default")
+    if reader.steward:
+        yield Reason(Right.ADMINISTER, "steward", principal=user(reader.user.id))
     for claim in claims:
         own = claim.organisation_id == organisation.id
-        if not own and not claim.covers_subsidiaries:
-            continue
-        if organisation.private and not (own and claim.role == KEY_ACCOUNT_MANAGER):
-            continue
-        right = right_of(reader, claim)
-        if right is not None:
-            yield _reason(reader, claim, right, inherited=not own)
+        if own or claim.covers_subsidiaries:
+            yield from (_reason(reader, claim, right, kind, inherited=not own) for kind, right in ways(reader, claim))
+
+
+def _private_reasons(reader: Reader, claims: Sequence[Claim]) -> Iterator[Reason]:
+    deputies = reader.policy.deputies_see_private and any(
+        c.role == KEY_ACCOUNT_MANAGER and c.active and in_force(c, reader.today) for c in claims
+    )
+    for claim in claims:
+        for kind, right in ways(reader, claim):
+            manages = kind == "assignment" and claim.role == KEY_ACCOUNT_MANAGER
+            deputises = deputies and (
+                (kind == "assignment" and claim.role == DEPUTY)
+                or (kind == "substitution" and claim.role == KEY_ACCOUNT_MANAGER)
+            )
+            if manages or deputises or kind == "break-glass":
+                yield _reason(reader, claim, right, kind, inherited=False)
+
+
+def ways(reader: Reader, claim: Claim) -> Iterator[tuple[str, Right]]:
+    """Yield how a claim gives the reader a right: as their own, by standing in, by oversight; nothing out of force."""
+    if claim.kind == "break-glass":
+        if reader.steward and reader.is_me(claim.principal) and _is_open(claim, reader.now):
+            yield "break-glass", Right.READ
+        return
+    if not in_force(claim, reader.today):
+        return
+    right = claim.right if claim.role is None else reader.policy.roles.get(claim.role)
+    if right is None:
+        return
+    if reader.is_me(claim.principal):
+        yield claim.kind, right
+    if claim.role is not None and claim.principal.id in reader.acts_for:
+        yield "substitution", min(right, Right.CHANGE)
+    if claim.role == KEY_ACCOUNT_MANAGER and reader.policy.oversight and claim.principal.id in reader.oversees:
+        yield "oversight", reader.policy.oversight
 
 
 def right_of(reader: Reader, claim: Claim) -> Right | None:
-    """Return what a claim gives the reader where it counts; None where it is another's, or not in force today."""
-    if not in_force(claim, reader.today) or not reader.is_me(claim.principal):
-        return None
-    return claim.right if claim.role is None else reader.policy.roles.get(claim.role)
+    """Return the highest right a claim gives the reader; None where it gives none."""
+    return max((right for _, right in ways(reader, claim)), default=None)
 
 
-def _reason(reader: Reader, claim: Claim, right: Right, *, inherited: bool) -> Reason:
+def _is_open(claim: Claim, now: datetime) -> bool:
+    return claim.opens_at is not None and claim.closes_at is not None and claim.opens_at <= now < claim.closes_at
+
+
+def _reason(reader: Reader, claim: Claim, right: Right, kind: str, *, inherited: bool) -> Reason:
     principal = claim.principal
+    spans: list[Dated] = [claim]
+    if kind == "substitution":
+        spans.append(reader.acts_for[principal.id or ""])
     return Reason(
         right=right,
-        kind=claim.kind,
+        kind=kind,
         principal=principal,
         role=claim.role,
         through=reader.units[principal.id] if principal.kind == "unit" and principal.id else None,
         inherited=inherited,
         covers_subsidiaries=claim.covers_subsidiaries,
-        since=claim.valid_from,
-        until=claim.valid_until,
+        since=max((span.valid_from for span in spans if span.valid_from is not None), default=None),
+        until=min((span.valid_until for span in spans if span.valid_until is not None), default=None),
     )
 
 

@@ -143,6 +143,11 @@ class Book:
             finally:
                 work.closed = True
 
+    def _in_transaction(self) -> bool:
+        """Say whether this thread or task has a transaction of this book open."""
+        current = _open.get().get(id(self))
+        return current is not None and not current.closed
+
     @contextmanager
     def _transaction(self, by: str, why: str | None) -> Iterator[None]:
         if why is not None and (not isinstance(why, str) or unwritable(why) or len(why) > 10_000):  # noqa: PLR2004

@@ -18,7 +18,7 @@ from keyaccount.model.entity import Entity
 from keyaccount.model.notes import Acknowledgement, Context, ExpectedProvider, NoteCategory, ServiceNote
 from keyaccount.model.organisations import Organisation
 from keyaccount.model.organogram import Unit, User
-from keyaccount.model.rights import Assignment, Grant, Right
+from keyaccount.model.rights import Assignment, BreakGlass, Grant, Right, Substitution
 from keyaccount.shapes import Flag, Many, Refer, Shape, shapes_of
 
 Reach = Literal["account", "contact", "hangs", "free"]
@@ -44,7 +44,7 @@ class Kind:
     `home` are the fields that name what a record hangs on, the deciding one first: all that are given must be
     readable, and the first one given is where the right to write is held. `else_any` is used where none of them is
     given: any of its records will do. `write` is the right that a write needs there (None: trusted desks and stewards
-    only).
+    only, and the user whom the `own` field names). `by_call` names the one call that writes the kind on bound desks.
 
     `stamped` are fields the library sets: who and when ("who?" and "when?" only where nothing is given); `fixed` ones
     never change after the first write. `personal` ones are blanked when a person is erased; `searched` ones are found
@@ -57,6 +57,8 @@ class Kind:
     write: Right | None
     home: tuple[str, ...] = ()
     else_any: str | None = None
+    own: str | None = None
+    by_call: str | None = None
     stamped: tuple[tuple[str, Stamp], ...] = ()
     fixed: tuple[str, ...] = ()
     personal: tuple[str, ...] = ()
@@ -129,7 +131,17 @@ KINDS = {
         ),
         Kind(ContactRole, "free", None, title="name"),
         Kind(Assignment, "hangs", Right.ADMINISTER, home=("organisation_id", "contact_id"), title="role"),
-        Kind(Grant, "hangs", Right.ADMINISTER, home=("organisation_id",)),
+        Kind(Grant, "hangs", Right.ADMINISTER, home=("organisation_id",), fixed=("organisation_id",)),
+        Kind(Substitution, "free", None, own="user_id", fixed=("user_id",), title="reason"),
+        Kind(
+            BreakGlass,
+            "hangs",
+            None,
+            home=("organisation_id",),
+            by_call="people.break_glass",
+            fixed=("organisation_id", "user_id", "opens_at"),
+            title="reason",
+        ),
         Kind(
             ServiceNote,
             "hangs",

@@ -15,12 +15,12 @@ from keyaccount.areas.notes import ServiceNotes
 from keyaccount.areas.people import People
 from keyaccount.calendars import is_day
 from keyaccount.catalogue import kind_of
-from keyaccount.errors import NotFound, Problem, ValidationError, nearest, shown
+from keyaccount.errors import AccessDenied, NotFound, Problem, ValidationError, nearest, shown
 from keyaccount.model.contacts import Contact, Position
 from keyaccount.model.entity import Entity
 from keyaccount.model.organisations import Organisation
-from keyaccount.model.rights import Right
-from keyaccount.queries import Key, Query, cursor, one_of, ordering, place, resume
+from keyaccount.model.rights import DEPUTY, KEY_ACCOUNT_MANAGER, Assignment, Right
+from keyaccount.queries import Key, Query, at_least, at_most, below, cursor, one_of, ordering, place, resume
 from keyaccount.results import Result, Rows
 from keyaccount.search import NEEDLE_LIMIT, score
 from keyaccount.values import FrozenMap, fold
@@ -119,6 +119,13 @@ class Hits(Rows[Hit]):
     """What a search found, best first."""
 
     rows: tuple[Hit, ...]
+
+
+@attrs.frozen(repr=False)
+class Mine(Rows[Organisation]):
+    """The organisations somebody manages or deputises for, by name."""
+
+    rows: tuple[Organisation, ...]
 
 
 class Desk:
@@ -264,6 +271,24 @@ class Desk:
         with self._view() as view:
             return view.decide(organisation, right)
 
+    def readable_ids(self, ids: Iterable[str]) -> list[str]:
+        """Return those organisation ids of the host's own list that this desk may read, in the order given."""
+        wanted = _ids("ids", ids)
+        with self._view() as view:
+            readable = view.readable(Organisation, wanted)
+            return [id for id in wanted if id in readable]
+
+    def mine(self) -> Mine:
+        """Return the organisations this desk's user manages or deputises for today, by name, covered ones included.
+
+        Managing, a named deputyship and standing in for an absent manager count. Raises AccessDenied on a trusted desk,
+        which is nobody.
+        """
+        with self._view() as view:
+            if view.reader is None:
+                raise AccessDenied("a trusted desk is nobody who could manage an account")
+            return Mine(tuple(_mine(view, view.reader)))
+
     # -- moments
 
     def notes(
@@ -402,6 +427,25 @@ def _hits(view: View, text: str, limit: int) -> Iterator[Hit]:
         )
     ranked.sort(key=lambda item: item[:4])
     yield from (item[-1] for item in ranked[:limit])
+
+
+def _mine(view: View, reader: access.Reader) -> list[Organisation]:
+    """Read the accounts of a user's own and of absent managers' assignments, and what those cover."""
+    assigned = [
+        row
+        for row in view.find(
+            Assignment,
+            user_id=one_of([reader.user.id, *reader.acts_for]),
+            role=one_of([KEY_ACCOUNT_MANAGER, DEPUTY]),
+            valid_from=at_most(view.today),
+            valid_until=at_least(view.today),
+        )
+        if row.user_id == reader.user.id or row.role == KEY_ACCOUNT_MANAGER
+    ]
+    own = {row.organisation_id for row in assigned}
+    covering = [row.organisation_id for row in assigned if row.covers_subsidiaries and row.organisation_id]
+    covered = {row.id for row in view.find(Organisation, id=below(covering)) if not row.private} if covering else set()
+    return view.find(Organisation, id=one_of([id for id in own | covered if id]), order="name")
 
 
 def _ids(name: str, given: object) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import attrs
 
+from keyaccount import access
 from keyaccount.catalogue import KINDS, Kind, Link, kind_of, referring
 from keyaccount.errors import AccessDenied, ConflictError, NotFound, Problem, ValidationError, shown
 from keyaccount.gate_checks import problems_of
@@ -19,7 +20,7 @@ from keyaccount.model.contacts import Contact, Position
 from keyaccount.model.entity import Entity, evolved
 from keyaccount.model.notes import Context, Reference, lineage
 from keyaccount.model.organisations import Organisation
-from keyaccount.model.rights import KEY_ACCOUNT_MANAGER, Assignment, Right
+from keyaccount.model.rights import KEY_ACCOUNT_MANAGER, Assignment, Right, Substitution
 from keyaccount.queries import one_of
 from keyaccount.storage import Change
 from keyaccount.values import new_id
@@ -243,12 +244,30 @@ def _authorise(view: View, drafts: Sequence[Draft]) -> None:
 
 def _authorise_kind(view: View, draft: Draft) -> None:
     reader = view.reader
-    if reader is None or reader.steward:
+    if reader is None:
         return
-    if draft.kind.write is None:
+    if draft.kind.by_call is not None:
+        raise AccessDenied(f"a {draft.kind.name} is written by {draft.kind.by_call} only")
+    if reader.steward:
+        _authorise_steward(reader, draft)
+        return
+    if draft.kind.write is None and not _owns(reader, draft):
         raise AccessDenied(f"a {draft.kind.name} is written by trusted desks and stewards only")
     if draft.creates and draft.kind.reach in ("account", "contact") and not reader.policy.may_create:
         raise AccessDenied(f"creating a {draft.kind.name} is for trusted desks and stewards here")
+
+
+def _authorise_steward(reader: access.Reader, draft: Draft) -> None:
+    """Let no steward past the glass: where deputies see private accounts, stewards do not name deputies."""
+    if isinstance(draft.after, Substitution) and reader.policy.deputies_see_private and not _owns(reader, draft):
+        raise AccessDenied("a Substitution is written by the absent user and trusted desks only")
+
+
+def _owns(reader: access.Reader, draft: Draft) -> bool:
+    """Say whether a record is the reader's own, before and after."""
+    own = draft.kind.own
+    rows = [row for row in (draft.stored, draft.after) if row is not None]
+    return own is not None and all(getattr(row, own) == reader.user.id for row in rows)
 
 
 def _needs(draft: Draft) -> Iterator[Need]:
@@ -327,8 +346,10 @@ def _authorise_removal(view: View, kind: Kind, row: Entity) -> None:
         return
     what = f"removing a {kind.name}"
     if kind.write is None:
-        if not reader.steward:
+        draft = Draft(kind, row, row, row, row)
+        if kind.by_call is not None or not (reader.steward or _owns(reader, draft)):
             raise AccessDenied(f"{what} is for trusted desks and stewards only")
+        _authorise_steward(reader, draft)
     elif kind.reach == "account":
         _hold(view, [Need(kind.name, row.key, Right.ADMINISTER, what)])
     elif kind.reach == "hangs":

@@ -23,7 +23,8 @@ from keyaccount.model.contacts import Contact, Position
 from keyaccount.model.entity import Entity, evolved
 from keyaccount.model.notes import Reference
 from keyaccount.model.organisations import Organisation
-from keyaccount.model.rights import Assignment, Grant, Right
+from keyaccount.model.organogram import User
+from keyaccount.model.rights import Assignment, BreakGlass, Grant, Right
 from keyaccount.search import score
 from keyaccount.shapes import Day, Many, Pairs, PhoneNumber, Shape, Text
 from keyaccount.spans import in_force
@@ -72,9 +73,17 @@ def above(ids: Iterable[str]) -> Test:
     return Test("above", tuple(ids))
 
 
+def below(ids: Iterable[str]) -> Test:
+    """Ask for the records with these ids and everything below them in the kind's forest (for the rules)."""
+    return Test("below", tuple(ids))
+
+
 def dialled(keys: Iterable[str]) -> Test:
     """Ask for records with a phone number under one of these lookup keys (for the rules)."""
     return Test("dialled", frozenset(keys))
+
+
+_CLOSURES = ("above", "below")
 
 
 @attrs.frozen
@@ -139,7 +148,7 @@ def conditions(kind: Kind, given: Mapping[str, Any]) -> tuple[tuple[str, Test], 
 
 
 def _refused(shape: Shape, test: Test) -> str | None:
-    if test.op in ("is_none", "above", "dialled"):
+    if test.op in ("is_none", "dialled", *_CLOSURES):
         return None
     if test.op in ("between", "at_least", "at_most") and (shape.many or not _scalar(shape)):
         return "has no order; compare with a value"
@@ -282,7 +291,7 @@ def _later(place: Key, after: Key, order: tuple[tuple[str, bool], ...]) -> bool:
 def _matching(query: Query, rows: Rows) -> Iterator[Entity]:
     """Yield the rows the reader may read that meet every condition; a masked field counts as the nothing it shows."""
     kind, scope = query.kind, Scope(rows, query.reader)
-    asked = [(field, _asks(kind.shapes[field], test)) for field, test in query.where if test.op != "above"]
+    asked = [(field, _asks(kind.shapes[field], test)) for field, test in query.where if test.op not in _CLOSURES]
     plain = [(field, holds) for field, holds in asked if kind.link(field) is None]
     linked = [(field, holds) for field, holds in asked if kind.link(field) is not None]
     for row in _candidates(query, rows):
@@ -297,6 +306,8 @@ def _candidates(query: Query, rows: Rows) -> Iterable[Entity]:
     for field, test in query.where:
         if test.op == "above":
             return _lineage(query.kind, test.value, rows)
+        if test.op == "below":
+            return _descent(query.kind, test.value, rows)
         if field == "id" and test.op in ("is", "one_of"):
             ids = (test.value,) if test.op == "is" else dict.fromkeys(test.value)
             return [row for id in ids if (row := rows.get(query.kind.name, id)) is not None]
@@ -321,6 +332,16 @@ def _lineage(kind: Kind, ids: Iterable[str], rows: Rows) -> Iterable[Entity]:
         while id is not None and id not in seen and (row := rows.get(kind.name, id)) is not None:
             seen[id] = row
             id = getattr(row, kind.up) if kind.up else None
+    return seen.values()
+
+
+def _descent(kind: Kind, ids: Iterable[str], rows: Rows) -> Iterable[Entity]:
+    seen = {id: row for id in ids if (row := rows.get(kind.name, id)) is not None}
+    level = list(seen)
+    while level and kind.up:
+        children = [row for row in rows.by(kind.name, kind.up, level) if row.key not in seen]
+        seen |= {row.key: row for row in children}
+        level = [row.key for row in children]
     return seen.values()
 
 
@@ -396,7 +417,8 @@ class Scope:
 
     def _manages(self, reader: access.Reader, contact: Contact) -> bool:
         assigned = cast("Iterable[Assignment]", self._rows.by("Assignment", "contact_id", (contact.id,)))
-        return any(a.user_id == reader.user.id and in_force(a, reader.today) for a in assigned)
+        mine = {reader.user.id, *reader.acts_for}
+        return any(a.user_id in mine and in_force(a, reader.today) for a in assigned)
 
     def _permits_hanging(self, kind: Kind, row: Entity, right: Right) -> bool:
         homes = [(link, id) for link in _home(kind) if (id := getattr(row, link.field)) is not None]
@@ -447,9 +469,17 @@ class Scope:
         yield from self._inherited(organisation)
 
     def _claims(self, organisation_id: str) -> Iterator[access.Claim]:
-        for kind in ("Assignment", "Grant"):
-            found = self._rows.by(kind, "organisation_id", (organisation_id,))
-            yield from access.claims(cast("Iterable[Assignment | Grant]", found))
+        for kind in ("Assignment", "Grant", "BreakGlass"):
+            found = list(self._rows.by(kind, "organisation_id", (organisation_id,)))
+            records = cast("list[Assignment | Grant | BreakGlass]", found)
+            yield from access.claims(records, inactive=self._inactive(found))
+
+    def _inactive(self, records: Iterable[Entity]) -> set[str]:
+        """Return which users of some assignments are not active; asked only where a deputy's right depends on it."""
+        if self._reader is None or not self._reader.policy.deputies_see_private:
+            return set()
+        users = [self._rows.get("User", record.user_id) for record in records if isinstance(record, Assignment)]
+        return {user.id for user in users if isinstance(user, User) and not user.active}
 
     def _inherited(self, organisation: Organisation) -> tuple[access.Claim, ...]:
         """Return the strongest covering claim of the reader above an organisation, walking up without recursion."""

@@ -9,13 +9,13 @@ from typing import Any, TypeVar, cast
 import attrs
 
 from keyaccount import access
-from keyaccount.catalogue import KINDS, Kind, kind_of
+from keyaccount.catalogue import Kind, kind_of
 from keyaccount.errors import AccessDenied, NotFound, ValidationError
 from keyaccount.model.entity import Entity
 from keyaccount.model.organisations import Organisation
 from keyaccount.model.organogram import Unit, User
-from keyaccount.model.rights import KEY_ACCOUNT_MANAGER, Assignment, Grant, Right
-from keyaccount.queries import Query, Test, above, conditions, one_of, ordering
+from keyaccount.model.rights import KEY_ACCOUNT_MANAGER, Assignment, BreakGlass, Grant, Right, Substitution
+from keyaccount.queries import Query, above, below, conditions, one_of, ordering
 from keyaccount.spans import in_force
 from keyaccount.storage import Act, StorageUnit
 
@@ -118,15 +118,21 @@ class View:
     def decide(self, organisation_id: str, right: Right) -> access.Decision:
         """Decide about one readable organisation, with every reason; NotFound where it cannot be read."""
         self.get(Organisation, organisation_id)
+        organisation, claims = self.claims_on(organisation_id)
+        return access.decide(self.reader, organisation, claims, right=right)
+
+    def claims_on(self, organisation_id: str) -> tuple[Organisation, list[access.Claim]]:
+        """Read one organisation, whoever may see it, with the claims on it and above it: for the rule alone."""
         raw = self.trusted()
         lineage = raw.find(Organisation, id=above((organisation_id,)))
         ids = one_of([row.id for row in lineage])
-        assignments, grants = raw.gather(
-            raw.query(Assignment, organisation_id=ids), raw.query(Grant, organisation_id=ids)
+        assignments, *others = raw.gather(
+            *(raw.query(kind, organisation_id=ids) for kind in (Assignment, Grant, BreakGlass))
         )
+        users = raw.find(User, id=one_of([cast("Assignment", row).user_id for row in assignments]), active=False)
+        records = cast("list[Assignment | Grant | BreakGlass]", [*assignments, *others[0], *others[1]])
         organisation = next(row for row in lineage if row.id == organisation_id)
-        claims = access.claims(cast("list[Assignment | Grant]", [*assignments, *grants]))
-        return access.decide(self.reader, organisation, claims, right=right)
+        return organisation, list(access.claims(records, inactive={user.id for user in users}))
 
     def managed(self, assignments: Iterable[Assignment]) -> set[str]:
         """Return the organisations that have an active key account manager in force today among some assignments."""
@@ -143,12 +149,68 @@ class View:
 
 def resolve(unit: StorageUnit, user_id: str, policy: access.AccessPolicy, now: datetime) -> access.Reader:
     """Resolve the user of a bound desk; raise AccessDenied where they are gone or not active."""
-    found = list(unit.find(Query(KINDS["User"], (("id", Test("is", user_id)),))))
+    raw = View(Work(unit, Act(now, user_id), policy), None, now.date(), now)
+    found, standing_in = raw.gather(raw.query(User, id=user_id), raw.query(Substitution, deputy_id=user_id))
     user = cast("User | None", found[0] if found else None)
     if user is None or not user.active:
         raise AccessDenied("the user of this desk is not active")
-    units = unit.find(Query(KINDS["Unit"], (("id", above(user.unit_ids)),))) if user.unit_ids else ()
-    return access.reader(user, cast("Iterator[Unit]", units), policy, now)
+    substitutions = cast("list[Substitution]", standing_in)
+    units, absent, headed = raw.gather(
+        raw.query(Unit, id=above(user.unit_ids)),
+        raw.query(User, id=one_of([s.user_id for s in substitutions])),
+        raw.query(Unit, head_id=user_id, limit=None if policy.oversight else 0),
+    )
+    return access.reader(
+        user,
+        cast("list[Unit]", units),
+        policy,
+        now,
+        substitutions=substitutions,
+        absent=cast("list[User]", absent),
+        oversees=_overseen(raw, [unit.key for unit in headed]),
+    )
+
+
+def readers(view: View) -> Iterator[access.Reader]:
+    """Yield a reader for every active user, by id: for the auditor's question, on a trusted view."""
+    users, units, standing_in = view.gather(view.query(User, order="id"), view.query(Unit), view.query(Substitution))
+    organogram, people = cast("list[Unit]", units), cast("list[User]", users)
+    below_heads = _belonging(organogram, people) if view.work.policy.oversight else {}
+    for user in people:
+        if user.active:
+            yield access.reader(
+                user,
+                organogram,
+                view.work.policy,
+                view.now,
+                substitutions=cast("list[Substitution]", standing_in),
+                absent=people,
+                oversees=below_heads.get(user.id, ()),
+            )
+
+
+def _belonging(units: list[Unit], users: list[User]) -> dict[str, list[User]]:
+    """Return for every head the users who belong to the units they head, and to those below."""
+    up = {unit.id: unit for unit in units}
+    found: dict[str, dict[str, User]] = {}
+    for user in users:
+        walked: set[str] = set()
+        for own in user.unit_ids:
+            at = up.get(own)
+            while at is not None and at.id not in walked:
+                walked.add(at.id)
+                if at.head_id is not None:
+                    found.setdefault(at.head_id, {})[user.id] = user
+                at = up.get(at.parent_id or "")
+    return {head: list(under.values()) for head, under in found.items()}
+
+
+def _overseen(raw: View, headed: list[str]) -> list[User]:
+    """Read the users who belong to the units somebody heads, and to all below."""
+    if not headed:
+        return []
+    units = raw.find(Unit, id=below(headed))
+    return raw.find(User, unit_ids=one_of([unit.id for unit in units]))
 
 
 def _check_id(kind: Kind, id: object) -> None:

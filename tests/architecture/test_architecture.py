@@ -17,7 +17,7 @@ FLOORS = [
     {"results", "money", "calendars", "shapes"},
     {"model"},
     {"catalogue"},
-    {"access", "search", "responsible", "visibility"},
+    {"access", "search", "responsible", "visibility", "charts"},
     {"queries"},
     {"storage"},
     {"view"},
@@ -25,7 +25,7 @@ FLOORS = [
     {"cards"},
     {"areas", "desk", "book", "demonstration", "terminal", "__main__", "__init__"},
 ]
-RULES = {"access", "visibility", "responsible", "phones", "spans", "calendars", "search"}
+RULES = {"charts", "access", "visibility", "responsible", "phones", "spans", "calendars", "search"}
 CORE = {"attrs", "attr", "cattrs", "dateutil", "phonenumbers"}
 
 

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import TYPE_CHECKING
 
 import attrs
 
-from keyaccount import cards
+from keyaccount import access, cards
+from keyaccount.areas.appointments import Appointments
+from keyaccount.charts import OrgChart, chart
 from keyaccount.errors import NotFound, ValidationError, nearest
 from keyaccount.facts import gather
 from keyaccount.model.contacts import Contact, ContactRole, Position
 from keyaccount.model.organisations import Address, Organisation
-from keyaccount.queries import at_least, at_most
+from keyaccount.model.rights import Assignment
+from keyaccount.queries import at_least, at_most, one_of
 from keyaccount.responsible import Responsible, responsible
 from keyaccount.results import Result, Rows
 from keyaccount.spans import by_start
 from keyaccount.values import fold
-from keyaccount.view import by_id
-
-if TYPE_CHECKING:
-    from keyaccount.desk import Desk
+from keyaccount.view import by_id, readers
 
 
 @attrs.frozen(repr=False)
@@ -47,14 +46,40 @@ class SpecialContacts(Rows[cards.Held]):
     rows: tuple[cards.Held, ...]
 
 
-class People:
+@attrs.frozen(repr=False)
+class Vacancy(Result):
+    """A required role that nobody holds at an organisation."""
+
+    organisation: Organisation
+    role: ContactRole
+
+
+@attrs.frozen(repr=False)
+class Vacancies(Rows[Vacancy]):
+    """The required roles nobody holds, by organisation."""
+
+    rows: tuple[Vacancy, ...]
+
+
+@attrs.frozen(repr=False)
+class WhoMayRead(Rows[access.Decision]):
+    """The users who may read an organisation today, by id, each with their right and its reasons."""
+
+    organisation_id: str
+    rows: tuple[access.Decision, ...]
+
+
+@attrs.frozen(repr=False)
+class Orphans(Rows[Organisation]):
+    """Private organisations without a key account manager in force: nobody reads them."""
+
+    rows: tuple[Organisation, ...]
+
+
+class People(Appointments):
     """Who looks after whom, and who matters on their side; reached as `desk.people`."""
 
-    __slots__ = ("_desk",)
-
-    def __init__(self, desk: Desk) -> None:
-        """Belong to a desk."""
-        self._desk = desk
+    __slots__ = ()
 
     def responsible(
         self, *, organisation: str | None = None, contact: str | None = None, on: date | None = None
@@ -128,6 +153,57 @@ class People:
                 key=lambda vip: (fold(vip.contact.name), vip.contact.id, fold(vip.organisation.name), vip.position.id)
             )
             return Vips(tuple(rows))
+
+    def vacant_roles(self, *, on: date | None = None) -> Vacancies:
+        """Return the required roles that nobody holds at readable customers on a day (today), by organisation."""
+        with self._desk._view() as view:
+            day = self._desk._day(on, view)
+            roles = view.find(ContactRole, required=True, order="id")
+            if not roles:
+                return Vacancies(())
+            held = view.find(
+                Position, role=one_of([r.id for r in roles]), valid_from=at_most(day), valid_until=at_least(day)
+            )
+            filled = {(p.organisation_id, p.role) for p in held}
+            customers = view.find(Organisation, relationships="customer", order="name")
+            return Vacancies(tuple(Vacancy(o, r) for o in customers for r in roles if (o.id, r.id) not in filled))
+
+    def org_chart(self, organisation: str, *, on: date | None = None) -> OrgChart:
+        """Return an organisation's people by who reports to whom on a day (today); `.mermaid()` draws it.
+
+        Raises NotFound.
+        """
+        with self._desk._view() as view:
+            day = self._desk._day(on, view)
+            account = view.get(Organisation, organisation)
+            positions = view.find(
+                Position, organisation_id=organisation, valid_from=at_most(day), valid_until=at_least(day)
+            )
+            people = by_id(view.find(Contact, id=one_of([p.contact_id for p in positions])))
+            return chart(account.id, account.name, positions, people)
+
+    def who_may_read(self, organisation: str) -> WhoMayRead:
+        """Return every active user who may read an organisation today, with their reasons: the auditor's question.
+
+        For trusted desks only. Raises NotFound.
+        """
+        with self._desk._view() as view:
+            view.need_trusted("who_may_read")
+            view.get(Organisation, organisation)
+            account, claims = view.claims_on(organisation)
+            decisions = (access.decide(reader, account, claims) for reader in readers(view))
+            return WhoMayRead(organisation, tuple(decision for decision in decisions if decision))
+
+    def orphaned(self) -> Orphans:
+        """Return the private organisations that nobody reads, by name: no active key account manager is in force.
+
+        For trusted desks only.
+        """
+        with self._desk._view() as view:
+            view.need_trusted("orphaned")
+            private = view.find(Organisation, private=True, order="name")
+            managed = view.managed(view.find(Assignment, organisation_id=one_of([o.id for o in private])))
+            return Orphans(tuple(o for o in private if o.id not in managed))
 
 
 def _address(contact: Contact, position: Position, organisation: Organisation) -> Address | None:

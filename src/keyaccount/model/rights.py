@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import enum
-from datetime import date
+from datetime import date, datetime
 
 import attrs
 
 from keyaccount.model.entity import SPAN, Entity, first_day, identity, last_day
 from keyaccount.model.organisations import line
-from keyaccount.shapes import Checked, Choice, Flag, One, Rank, Refer, Rule, Text, field
+from keyaccount.shapes import Checked, Choice, Flag, Moment, One, Rank, Refer, Rule, Text, field
 
 KEY_ACCOUNT_MANAGER = "key account manager"
 DEPUTY = "deputy"
@@ -115,3 +115,43 @@ class Grant(Entity):
     valid_until: date | None = last_day()
 
     rules = (SPAN,)
+
+
+@attrs.frozen(repr=False)
+class Substitution(Entity):
+    """A deputy stands in for an absent user, from a day to a day; it does not chain.
+
+    The deputy holds what the absent user's assignments give, at most `CHANGE`, also on accounts assigned meanwhile.
+    """
+
+    id: str = identity()
+    user_id: str = field(Refer("User", gone="remove", required=True))
+    deputy_id: str = field(Refer("User", gone="remove", required=True))
+    reason: str | None = field(line())
+    valid_from: date | None = first_day()
+    valid_until: date | None = last_day()
+
+    rules = (SPAN, Rule(("deputy_id", "user_id"), lambda deputy, user: deputy != user, "is the absent user"))
+
+
+@attrs.frozen(repr=False)
+class BreakGlass(Entity):
+    """A steward opened a private account for reading, for a stated reason, from a moment up to (not at) another.
+
+    Written by `desk.people.break_glass`. It counts only while its user is a steward.
+    """
+
+    id: str = identity()
+    organisation_id: str = field(Refer("Organisation", gone="remove", required=True))
+    user_id: str = field(Refer("User", gone="remove", required=True))
+    reason: str = field(Text(limit=1_000, line=True, required=True), "")
+    opens_at: datetime | None = field(Moment())
+    closes_at: datetime | None = field(Moment())
+
+    rules = (
+        Rule(
+            ("closes_at", "opens_at"),
+            lambda closes, opens: closes is not None and opens is not None and opens < closes,
+            "must lie after opens_at",
+        ),
+    )
