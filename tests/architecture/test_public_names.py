@@ -19,18 +19,18 @@ from keyaccount.results import Result
 NAMES = set(
     """
     DEPUTY EVERYONE KEY_ACCOUNT_MANAGER TEAM_MEMBER AccessDenied AccessPolicy Acknowledgement Activity Address
-    Assignment Book BreakGlass BusinessCard ComputedNote ConflictError Contact ContactRole Context Decision Desk ExpectedProvider
-    Grant KeyAccountError Location MissingExtra Money NoPrice NotFound NoteCategory Notes Organisation Period Position
-    Principal Problem Provider ReadOnly Reference Responsible Right ServiceNote Severity StorageDamaged
-    StorageUnavailable Substitution Unit UnknownContext User ValidationError VisibleNote __version__ at_least at_most between demo
-    is_none one_of open unit user
+    Assignment Book BreakGlass BusinessCard ComputedNote ConflictError Contact ContactRole Context Decision
+    Desk ExpectedProvider Grant KeyAccountError Location MissingExtra Money NoPrice NotFound NoteCategory
+    Notes Organisation Period Position Principal Problem Provider ReadOnly Reference Responsible Right
+    ServiceNote Severity StorageDamaged StorageUnavailable Substitution Unit UnknownContext User
+    ValidationError VisibleNote __version__ at_least at_most between demo is_none one_of open unit user
     """.split()
 )
 CALLS = {
-    ka.Desk: "activities caller card count find get may mine notes notes_for people put put_many readable_ids remove search "
-    "service_notes transaction user_id",
-    People: "assign break_glass deputise end_assignment grant hand_over make_private open_up org_chart orphaned responsible "
-    "revoke special_contact special_contacts vacant_roles vips who_may_read",
+    ka.Desk: "activities caller card count find get may mine notes notes_for people put put_many readable_ids remove "
+    "search service_notes transaction user_id",
+    People: "assign break_glass deputise end_assignment grant hand_over make_private open_up org_chart orphaned "
+    "responsible revoke special_contact special_contacts vacant_roles vips who_may_read",
     Activities: "done follow_ups history last_contact log",
     ServiceNotes: "acknowledge add_context dismiss set_category",
     ka.Book: "close desk now trusted",

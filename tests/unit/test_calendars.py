@@ -96,13 +96,14 @@ def test_bad_days_are_refused(bad: Any) -> None:
         ka.Period.months_to(bad, 1)
 
 
-@pytest.mark.parametrize("bad", BAD)
-def test_contains_raises_nothing_foreign(bad: Any) -> None:
-    """Asking whether something that is no day lies in a period is answered, or refused with the documented error."""
-    try:
-        assert (bad in ka.Period.year(2026)) in (True, False)
-    except ka.ValidationError as error:
-        assert error.problems[0].entity == "Period"  # noqa: PT017 - either answer will do
+def test_contains_raises_nothing_foreign() -> None:
+    """Asking whether something that is no day lies in a period is answered no, or refused with the documented error."""
+    for bad in BAD:
+        try:
+            answer = bad in ka.Period.year(2026)
+        except ka.ValidationError:
+            continue
+        assert answer is False
 
 
 def test_end_before_start_is_refused() -> None:
