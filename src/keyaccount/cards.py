@@ -17,10 +17,9 @@ from keyaccount.model.entity import Entity
 from keyaccount.model.notes import ServiceNote
 from keyaccount.model.organisations import ADDRESS_RANK, Address, Organisation
 from keyaccount.model.organogram import User
-from keyaccount.model.rights import DEPUTY
 from keyaccount.providers import Provider, computed
 from keyaccount.queries import Query, at_least, at_most, dialled, one_of
-from keyaccount.responsible import Responsible, responsible
+from keyaccount.responsible import Responsible
 from keyaccount.results import Result
 from keyaccount.spans import in_force
 from keyaccount.view import View, by_id
@@ -156,17 +155,7 @@ def card(
     last, next_follow_up, by, whom = _activities(view, subject)
     person = facts.contacts.get(contact or "")
     account = facts.organisations.get(subject.organisation_id or "")
-    who, deputy = (
-        responsible(
-            facts.assignments,
-            facts.users,
-            contact_id=contact,
-            chain=facts.chain(subject.organisation_id),
-            on=on,
-            **role,
-        )
-        for role in ({}, {"role": DEPUTY})
-    )
+    who, deputy = facts.looked_after(contact, subject.organisation_id)
     held = facts.held(contact) if contact else []
     here = [p for p in held if p.organisation_id in subject.organisation_ids] if organisation else held
     return BusinessCard(

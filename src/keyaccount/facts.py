@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import attrs
 
@@ -16,12 +16,15 @@ from keyaccount.model.entity import Entity
 from keyaccount.model.notes import Acknowledgement, Context, ExpectedProvider, NoteCategory, Reference, ServiceNote
 from keyaccount.model.organisations import Organisation
 from keyaccount.model.organogram import User
-from keyaccount.model.rights import Assignment
+from keyaccount.model.rights import Assignment, BreakGlass, Substitution
 from keyaccount.queries import Query, above, at_least, at_most, one_of
+from keyaccount.responsible import Responsible, deputy, responsible
 from keyaccount.spans import by_start, in_force
 from keyaccount.values import FrozenMap
 from keyaccount.view import View, by_id
 from keyaccount.visibility import Rules, Subject, says
+
+E = TypeVar("E", bound=Entity)
 
 
 @attrs.frozen
@@ -34,11 +37,14 @@ class Facts:
     positions: Sequence[Position]
     special: Sequence[Position]
     assignments: Sequence[Assignment]
+    substitutions: Sequence[Substitution]
+    opened: Mapping[str, Sequence[BreakGlass]]
     users: Mapping[str, User]
     notes: Mapping[str, Sequence[ServiceNote]]
     overdue: Mapping[str, Sequence[Activity]]
     expected: Sequence[str]
     rules: Rules
+    deputies_see_private: bool
 
     def chain(self, organisation_id: str | None) -> list[Organisation]:
         """Return an organisation and its readable ancestors, nearest first; nothing for None."""
@@ -54,6 +60,16 @@ class Facts:
         employers = [p.organisation_id for p in self.held(contact_id) if p.employed]
         ids = (organisation_id,) if organisation_id is not None else tuple(dict.fromkeys(employers))
         return Subject(contact_id, ids, tuple(tuple(o.id for o in self.chain(id)[1:]) for id in ids))
+
+    def looked_after(
+        self, contact_id: str | None, organisation_id: str | None
+    ) -> tuple[Responsible | None, Responsible | None]:
+        """Return who looks after a contact or an organisation, and the deputy: see `responsible`."""
+        chain = self.chain(organisation_id)
+        whom: dict[str, Any] = {"contact_id": contact_id, "chain": chain, "on": self.on}
+        manager = responsible(self.assignments, self.users, **whom)
+        standing_in = () if chain and chain[0].private and not self.deputies_see_private else self.substitutions
+        return manager, deputy(self.assignments, standing_in, self.users, manager=manager, **whom)
 
     def notes_on(self, subject: Subject) -> Iterator[ServiceNote]:
         """Yield the notes that can concern a subject."""
@@ -72,13 +88,14 @@ def gather(view: View, on: date, *, contacts: Collection[str] = (), organisation
     found = _around(view, on, contacts, asked, [row.id for row in family])
     assignments = cast("list[Assignment]", [*found["assigned"], *found["looked after"]])
     notes = list(by_id(cast("list[ServiceNote]", [*found["notes"], *found["notes on contacts"]])).values())
-    users, special_people, about = _named(view, assignments, cast("list[Position]", found["special"]), notes)
-    overdue: dict[str, list[Activity]] = defaultdict(list)
-    for activity in cast("list[Activity]", found["overdue"]):
-        overdue[activity.organisation_id or ""].append(activity)
-    index: dict[str, list[ServiceNote]] = defaultdict(list)
-    for note in notes:
-        index[note.contact_id or note.organisation_id or ""].append(note)
+    standing_in = cast("list[Substitution]", found["standing in"])
+    opened = [row for row in cast("list[BreakGlass]", found["opened"]) if row.closes_at and row.closes_at > view.now]
+    users, special_people, about, seen = _named(
+        view,
+        sorted({a.user_id for a in assignments} | {s.deputy_id for s in standing_in} | {row.user_id for row in opened}),
+        cast("list[Position]", found["special"]),
+        notes,
+    )
     return Facts(
         on=on,
         contacts={**by_id(people), **special_people},
@@ -86,12 +103,23 @@ def gather(view: View, on: date, *, contacts: Collection[str] = (), organisation
         positions=positions,
         special=cast("list[Position]", found["special"]),
         assignments=assignments,
+        substitutions=standing_in,
+        opened=_grouped(opened, "organisation_id"),
         users=users,
-        notes=index,
-        overdue=overdue,
+        notes=_grouped(notes, "contact_id", "organisation_id"),
+        overdue=_grouped(cast("list[Activity]", found["overdue"]), "organisation_id"),
         expected=[row.key for row in found["expected"]],
-        rules=_rules(view, found, notes, about),
+        rules=_rules(view, found, notes, about, seen),
+        deputies_see_private=view.work.policy.deputies_see_private,
     )
+
+
+def _grouped(rows: Iterable[E], *fields: str) -> dict[str, list[E]]:
+    """Arrange rows by the first of some fields that is given."""
+    found: dict[str, list[E]] = defaultdict(list)
+    for row in rows:
+        found[next(filter(None, (getattr(row, field) for field in fields)), "")].append(row)
+    return found
 
 
 def _people(view: View, contacts: Collection[str]) -> tuple[list[Contact], list[Position]]:
@@ -125,33 +153,40 @@ def _around(
         "categories": view.query(NoteCategory),
         "contexts": view.query(Context),
         "expected": view.query(ExpectedProvider, order="id"),
-        "seen": view.query(Acknowledgement, user_id=view.reader.user.id)
-        if view.reader
-        else view.query(Acknowledgement, limit=0),
+        "standing in": view.query(Substitution, valid_from=at_most(on), valid_until=at_least(on)),
+        "opened": view.query(BreakGlass, organisation_id=near, order="opens_at"),
     }
     return dict(zip(queries, view.gather(*queries.values()), strict=True))
 
 
 def _named(
-    view: View, assignments: Iterable[Assignment], special: Iterable[Position], notes: Iterable[ServiceNote]
-) -> tuple[Mapping[str, User], Mapping[str, Contact], Mapping[Reference, Entity]]:
+    view: View, user_ids: Sequence[str], special: Iterable[Position], notes: Iterable[ServiceNote]
+) -> tuple[Mapping[str, User], Mapping[str, Contact], Mapping[Reference, Entity], list[Acknowledgement]]:
     """Read in one round trip the records that the others only name."""
     references = {note.about for note in notes if note.about is not None}
     kinds = sorted({reference.kind for reference in references} & set(KINDS))
     pointed = [view.where(KINDS[k].cls, {"id": one_of([r.id for r in references if r.kind == k])}) for k in kinds]
-    users, people, *about = view.gather(
-        view.query(User, id=one_of(sorted({a.user_id for a in assignments}))),
+    me = view.reader.user.id if view.reader else None
+    asking = [note.id for note in notes if me and (note.dismissible or note.must_acknowledge)]
+    users, people, seen, *about = view.gather(
+        view.query(User, id=one_of(user_ids)),
         view.query(Contact, id=one_of(sorted({p.contact_id for p in special if p.role}))),
+        view.query(Acknowledgement, note_id=one_of(asking), user_id=me),
         *pointed,
     )
     told = {Reference(type(row).__name__, row.key): row for rows in about for row in rows}
-    return by_id(cast("list[User]", users)), by_id(cast("list[Contact]", people)), told
+    named = by_id(cast("list[User]", users)), by_id(cast("list[Contact]", people))
+    return *named, told, cast("list[Acknowledgement]", seen)
 
 
 def _rules(
-    view: View, found: Mapping[str, list[Entity]], notes: Iterable[ServiceNote], about: Mapping[Reference, Entity]
+    view: View,
+    found: Mapping[str, list[Entity]],
+    notes: Iterable[ServiceNote],
+    about: Mapping[Reference, Entity],
+    seen: Iterable[Acknowledgement],
 ) -> Rules:
-    seen = cast("list[Acknowledgement]", found["seen"])
+    """Put together what is configured and what this user has seen."""
     shown = {note.id: says(note) for note in notes if note.dismissible}
     texts = {note.id: text for note in notes if note.about and (text := _told(about.get(note.about)))}
     return Rules(

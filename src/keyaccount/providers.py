@@ -12,8 +12,6 @@ from keyaccount.errors import ValidationError, logger, shown
 from keyaccount.facts import Facts
 from keyaccount.model.entity import Entity
 from keyaccount.model.notes import Severity
-from keyaccount.model.rights import DEPUTY
-from keyaccount.responsible import responsible
 from keyaccount.values import FrozenMap
 from keyaccount.view import View
 from keyaccount.visibility import ComputedNote, Subject
@@ -123,11 +121,7 @@ def _signed(name: str, subject: Subject, notes: Iterable[ComputedNote]) -> Itera
 def manager(facts: Facts, subject: Subject) -> Iterator[ComputedNote]:
     """Say who looks after the subject, and the deputy while one is in force."""
     for organisation_id in subject.organisation_ids or (None,):
-        chain = facts.chain(organisation_id)
-        found, deputy = (
-            responsible(facts.assignments, facts.users, contact_id=subject.contact_id, chain=chain, on=facts.on, **role)
-            for role in ({}, {"role": DEPUTY})
-        )
+        found, deputy = facts.looked_after(subject.contact_id, organisation_id)
         if found is None:
             continue
         text = f"Key account manager: {found.user.name}"
@@ -160,7 +154,18 @@ def promises(facts: Facts, subject: Subject) -> Iterator[ComputedNote]:
         yield ComputedNote(text, Severity.WARNING, "promises", params, organisation_id=organisation_id)
 
 
+def broken_glass(facts: Facts, subject: Subject) -> Iterator[ComputedNote]:
+    """Warn whoever may read a private account that a steward has it open."""
+    for organisation_id in subject.organisation_ids:
+        for row in facts.opened.get(organisation_id, ()):
+            who = facts.users[row.user_id].name if row.user_id in facts.users else row.user_id
+            text = f"Opened by {who} until {row.closes_at:%Y-%m-%d %H:%M %Z}: {row.reason}"
+            params = {"user_id": row.user_id, "reason": row.reason, "closes_at": row.closes_at}
+            yield ComputedNote(text, Severity.WARNING, "break-glass", params, organisation_id=organisation_id)
+
+
 SHIPPED: dict[str, Callable[[Facts, Subject], Iterable[ComputedNote]]] = {
+    "break-glass": broken_glass,
     "manager": manager,
     "promises": promises,
     "vip": vip,

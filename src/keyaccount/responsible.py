@@ -9,7 +9,7 @@ import attrs
 
 from keyaccount.model.organisations import Organisation
 from keyaccount.model.organogram import User
-from keyaccount.model.rights import KEY_ACCOUNT_MANAGER, Assignment
+from keyaccount.model.rights import DEPUTY, KEY_ACCOUNT_MANAGER, Assignment, Substitution
 from keyaccount.results import Result
 from keyaccount.spans import by_start, in_force
 
@@ -69,3 +69,29 @@ def responsible(
 
 def _answer(assignment: Assignment, users: Mapping[str, User], why: str) -> Responsible:
     return Responsible(users[assignment.user_id], why, assignment.valid_from, assignment.id)
+
+
+def deputy(
+    assignments: Sequence[Assignment],
+    substitutions: Iterable[Substitution],
+    users: Mapping[str, User],
+    *,
+    manager: Responsible | None,
+    contact_id: str | None,
+    chain: Sequence[Organisation],
+    on: date,
+) -> Responsible | None:
+    """Return who stands in for the manager on a day, else the deputy named for the account; or None."""
+    if manager is not None:
+        standing_in = [
+            substitution
+            for substitution in substitutions
+            if substitution.user_id == manager.user.id
+            and in_force(substitution, on)
+            and (user := users.get(substitution.deputy_id)) is not None
+            and user.active
+        ]
+        if standing_in:
+            first = min(standing_in, key=lambda one: (by_start(one), one.id))
+            return Responsible(users[first.deputy_id], f"standing in for {manager.user.name}", first.valid_from)
+    return responsible(assignments, users, contact_id=contact_id, chain=chain, on=on, role=DEPUTY)

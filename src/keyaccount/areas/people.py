@@ -15,7 +15,7 @@ from keyaccount.model.contacts import Contact, ContactRole, Position
 from keyaccount.model.organisations import Address, Organisation
 from keyaccount.model.rights import Assignment
 from keyaccount.queries import at_least, at_most, one_of
-from keyaccount.responsible import Responsible, responsible
+from keyaccount.responsible import Responsible
 from keyaccount.results import Result, Rows
 from keyaccount.spans import by_start
 from keyaccount.values import fold
@@ -103,13 +103,7 @@ class People(Appointments):
             if organisation is not None and organisation not in facts.organisations:
                 raise NotFound("Organisation", organisation)
             subject = facts.subject(contact, organisation)
-            return responsible(
-                facts.assignments,
-                facts.users,
-                contact_id=contact,
-                chain=facts.chain(subject.organisation_id),
-                on=day,
-            )
+            return facts.looked_after(contact, subject.organisation_id)[0]
 
     def special_contact(self, organisation: str, role: str, *, on: date | None = None) -> Contact | None:
         """Return who holds a role at an organisation on a day (today); None where nobody does.
