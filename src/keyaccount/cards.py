@@ -174,7 +174,7 @@ def card(
             _held(facts, p) for p in facts.special if p.role and p.organisation_id == subject.organisation_id
         ),
         notes=seen(view, providers, facts, subject, context),
-        last_contact=None if last is None else LastContact(last.at, by, last.kind, whom, last.id),
+        last_contact=None if last is None else told(view, last, by, whom),
         next_follow_up=next_follow_up,
     )
 
@@ -205,6 +205,12 @@ def _must_be_there(facts: Facts, contact: str | None, organisation: str | None) 
         raise NotFound("Contact", contact)
     if organisation is not None and organisation not in facts.organisations:
         raise NotFound("Organisation", organisation)
+
+
+def told(view: View, last: Activity, by: User | None, whom: Contact | None) -> LastContact:
+    """Make the answer of a latest contact, its moment in the book's zone."""
+    at = last.at.astimezone(view.now.tzinfo) if last.at else None
+    return LastContact(at, by, last.kind, whom, last.id)
 
 
 def last_contact_query(view: View, **on_whom: Any) -> Query:

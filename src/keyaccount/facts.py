@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, TypeVar, cast
 
 import attrs
@@ -29,9 +29,10 @@ E = TypeVar("E", bound=Entity)
 
 @attrs.frozen
 class Facts:
-    """The readable records around some subjects on a day."""
+    """The readable records around some subjects on a day; `now` is the book's moment, in its zone."""
 
     on: date
+    now: datetime
     contacts: Mapping[str, Contact]
     organisations: Mapping[str, Organisation]
     positions: Sequence[Position]
@@ -98,6 +99,7 @@ def gather(view: View, on: date, *, contacts: Collection[str] = (), organisation
     )
     return Facts(
         on=on,
+        now=view.now,
         contacts={**by_id(people), **special_people},
         organisations=by_id(family),
         positions=positions,

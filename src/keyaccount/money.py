@@ -14,7 +14,6 @@ from keyaccount.errors import ValidationError, nearest
 from keyaccount.results import Result
 
 SCALE = 4
-LIMIT = 10**12
 
 # Nothing here may depend on what the host set for its own sums.
 _EXACT = decimal.Context(prec=200, rounding=decimal.ROUND_HALF_EVEN, traps=[decimal.InvalidOperation])

@@ -159,7 +159,8 @@ def broken_glass(facts: Facts, subject: Subject) -> Iterator[ComputedNote]:
     for organisation_id in subject.organisation_ids:
         for row in facts.opened.get(organisation_id, ()):
             who = facts.users[row.user_id].name if row.user_id in facts.users else row.user_id
-            text = f"Opened by {who} until {row.closes_at:%Y-%m-%d %H:%M %Z}: {row.reason}"
+            closes = row.closes_at.astimezone(facts.now.tzinfo) if row.closes_at else None
+            text = f"Opened by {who} until {closes:%Y-%m-%d %H:%M %Z}: {row.reason}"
             params = {"user_id": row.user_id, "reason": row.reason, "closes_at": row.closes_at}
             yield ComputedNote(text, Severity.WARNING, "break-glass", params, organisation_id=organisation_id)
 

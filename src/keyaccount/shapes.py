@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterable, Mapping
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, ClassVar, Literal
 
@@ -183,7 +183,13 @@ class Day(Shape):
 
 @attrs.frozen
 class Moment(Shape):
-    """A moment: a datetime that knows its time zone."""
+    """A moment: a datetime that knows its time zone; kept in UTC."""
+
+    def normal(self, value: Any) -> Any:
+        """Return the same moment in UTC."""
+        if isinstance(value, datetime) and self.reason(value) is None:
+            return value.astimezone(UTC)
+        return value
 
     def reason(self, value: Any) -> str | None:
         """Refuse what is no datetime, and a naive one."""

@@ -86,9 +86,7 @@ class Activities:
             last = cast("Activity", found[0])
             users = view.find(User, id=one_of([last.by_id] if last.by_id else []))
             people = view.find(Contact, id=one_of(list(last.contact_ids[:1])))
-            return cards.LastContact(
-                last.at, users[0] if users else None, last.kind, people[0] if people else None, last.id
-            )
+            return cards.told(view, last, users[0] if users else None, people[0] if people else None)
 
     def follow_ups(self, *, due: date | None = None) -> FollowUps:
         """Return what is promised for a day (today) or earlier and not kept yet, the oldest first."""
