@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -174,6 +175,7 @@ class Book:
 
 
 def open(
+    path: str | os.PathLike[str] | None = None,
     *,
     policy: AccessPolicy | None = None,
     region: str | None = None,
@@ -181,14 +183,22 @@ def open(
     clock: Callable[[], datetime] = utc_now,
     providers: Iterable[Provider] = (),
 ) -> Book:
-    """Open a book in memory; see `Book` for the settings.
+    """Open a book in an SQLite file, which is made if it is missing, or without a path in memory.
+
+    See `Book` for the settings. Raises StorageDamaged for a file that is not ours, StorageUnavailable for one that
+    cannot be reached.
 
     >>> with open(region="DE") as book:
     ...     office = book.trusted("setup")
     ...     office.put(User("volker", name="Volker Vorstand")).version
     1
     """
-    return Book(MemoryStorage(), policy=policy, region=region, zone=zone, clock=clock, providers=providers)
+    storage: Storage = MemoryStorage()
+    if path is not None:
+        from keyaccount.storage.sqlite import SQLiteStorage
+
+        storage = SQLiteStorage(path)
+    return Book(storage, policy=policy, region=region, zone=zone, clock=clock, providers=providers)
 
 
 def _zone(name: object) -> tzinfo:

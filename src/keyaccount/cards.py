@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, cast
 
@@ -21,7 +21,7 @@ from keyaccount.providers import Provider, computed
 from keyaccount.queries import Query, at_least, at_most, dialled, one_of
 from keyaccount.responsible import Responsible
 from keyaccount.results import Result
-from keyaccount.spans import in_force
+from keyaccount.spans import by_start, in_force
 from keyaccount.view import View, by_id
 from keyaccount.visibility import ComputedNote, Notes, Subject, resolve
 
@@ -152,12 +152,13 @@ def card(
     facts = gather(view, on, contacts=_given(contact), organisations=_given(organisation))
     _must_be_there(facts, contact, organisation)
     subject = facts.subject(contact, organisation)
-    last, next_follow_up, by, whom = _activities(view, subject)
+    last, next_follow_up, by, whom = _activities(view, contact, organisation)
     person = facts.contacts.get(contact or "")
     account = facts.organisations.get(subject.organisation_id or "")
     who, deputy = facts.looked_after(contact, subject.organisation_id)
     held = facts.held(contact) if contact else []
-    here = [p for p in held if p.organisation_id in subject.organisation_ids] if organisation else held
+    here = [p for p in held if p.organisation_id in subject.organisation_ids]
+    reached = here if organisation else held
     return BusinessCard(
         name=person.name if person else cast("Organisation", account).name,
         context=context,
@@ -167,9 +168,11 @@ def card(
         key_account_manager=who,
         deputy=deputy,
         positions=tuple(_held(facts, p) for p in held),
-        phones=_merged(here, person, account if person is None else None, "phones"),
-        emails=_merged(here, person, account if person is None else None, "emails"),
-        address=_address(facts, person, held, account, asked=organisation is not None),
+        phones=_merged(reached, person, account if person is None else None, "phones"),
+        emails=_merged(reached, person, account if person is None else None, "emails"),
+        address=best_address(account)
+        if person is None
+        else address_of(person, held, facts.organisations, asked=organisation),
         special_contacts=tuple(
             _held(facts, p) for p in facts.special if p.role and p.organisation_id == subject.organisation_id
         ),
@@ -221,11 +224,13 @@ def last_contact_query(view: View, **on_whom: Any) -> Query:
 _EVER = datetime.fromisoformat("0002-01-01T00:00:00+00:00")
 
 
-def _activities(view: View, subject: Subject) -> tuple[Activity | None, Activity | None, User | None, Contact | None]:
-    """Read the last contact and the next follow-up: with the contact asked about, else with the organisation."""
-    whom: dict[str, Any] = {"contact_ids": subject.contact_id} if subject.contact_id else {}
-    if not whom or len(subject.organisation_ids) == 1:
-        whom["organisation_id"] = subject.organisation_id
+def _activities(
+    view: View, contact: str | None, organisation: str | None
+) -> tuple[Activity | None, Activity | None, User | None, Contact | None]:
+    """Read the last contact and the next follow-up: with the contact, for the organisation, whichever is asked."""
+    whom: dict[str, Any] = {} if contact is None else {"contact_ids": contact}
+    if organisation is not None:
+        whom["organisation_id"] = organisation
     latest, following = view.gather(
         last_contact_query(view, **whom),
         view.query(Activity, **whom, open=True, order=("follow_up_on", "id"), limit=1),
@@ -267,18 +272,19 @@ def _merged(
     return tuple(dict.fromkeys(text for source in sources for text in getattr(source, field)))
 
 
-def _address(
-    facts: Facts, person: Contact | None, held: Sequence[Position], account: Organisation | None, *, asked: bool
+def address_of(
+    person: Contact, held: Sequence[Position], organisations: Mapping[str, Organisation], *, asked: str | None
 ) -> Address | None:
-    """Return the address to write to: the person's own, else that of the employer asked for, else of the first one."""
-    if person is None:
-        return best_address(account)
+    """Return the address to write to: the person's own, else that of the employer asked for, else of the first one.
+
+    `held` are the positions in force, the one that began first in front; special roles lead to no address.
+    """
     if person.addresses:
         return person.addresses[0]
     employers = [p.organisation_id for p in held if p.employed]
-    if asked and account is not None:
-        employers = [id for id in employers if id == account.id]
-    return best_address(facts.organisations.get(employers[0])) if employers else None
+    if not employers:
+        return None
+    return best_address(organisations.get(asked if asked in employers else employers[0]))
 
 
 def best_address(organisation: Organisation | None) -> Address | None:
@@ -389,21 +395,12 @@ def _whom(match: Match) -> Mapping[str, Any]:
     return {"contact_ids": match.contact_id} if match.contact_id else {"organisation_id": match.organisation_id}
 
 
-def vip_positions(view: View, on: date) -> tuple[list[Contact], list[Position], Collection[Organisation]]:
-    """Read the VIPs with a position in force at a readable organisation: the people, the positions, the places."""
-    marked, there = view.gather(
-        view.query(Contact, vip=True),
-        view.query(Position, vip=True, valid_from=at_most(on), valid_until=at_least(on)),
-    )
-    people, positions = view.gather(
-        view.query(Contact, id=one_of([p.contact_id for p in cast("list[Position]", there)])),
-        view.query(
-            Position,
-            contact_id=one_of([row.key for row in marked]),
-            valid_from=at_most(on),
-            valid_until=at_least(on),
-        ),
-    )
-    held = list(by_id(cast("list[Position]", [*there, *positions])).values())
+def vip_positions(view: View, on: date) -> tuple[list[Contact], list[Position], list[Organisation]]:
+    """Read the VIPs of a day: the people, all their positions in force (first begun in front), and the places."""
+    in_force_then: dict[str, Any] = {"valid_from": at_most(on), "valid_until": at_least(on)}
+    marked, there = view.gather(view.query(Contact, vip=True), view.query(Position, vip=True, **in_force_then))
+    ids = one_of([*(row.key for row in marked), *(p.contact_id for p in cast("list[Position]", there))])
+    people, positions = view.gather(view.query(Contact, id=ids), view.query(Position, contact_id=ids, **in_force_then))
+    held = sorted(cast("list[Position]", positions), key=lambda p: (by_start(p), p.id))
     places = view.find(Organisation, id=one_of([p.organisation_id for p in held]))
-    return cast("list[Contact]", list(by_id([*marked, *people]).values())), held, places
+    return cast("list[Contact]", people), held, places

@@ -24,7 +24,7 @@ from keyaccount.shapes import Flag, Many, Refer, Shape, shapes_of
 Reach = Literal["account", "contact", "hangs", "free"]
 """How a record is reached: it is an account; a contact (through its positions); it hangs on others; on no account."""
 
-Stamp = Literal["who", "when", "who?", "when?"]
+Stamp = Literal["who", "when", "who?", "when?", "each time"]
 
 
 @attrs.frozen
@@ -46,7 +46,8 @@ class Kind:
     given: any of its records will do. `write` is the right that a write needs there (None: trusted desks and stewards
     only, and the user whom the `own` field names). `by_call` names the one call that writes the kind on bound desks.
 
-    `stamped` are fields the library sets: who and when ("who?" and "when?" only where nothing is given); `fixed` ones
+    `stamped` are fields the library sets: who and when ("who?" and "when?" only where nothing is given, "each time" at
+    every write); `fixed` ones
     never change after the first write. `personal` ones are blanked when a person is erased; `searched` ones are found
     by search; `derived` are properties that conditions and orders may use. `title` names a record in a sentence, `open`
     is the property that says it is not closed, `up` the field that makes the kind a forest.
@@ -160,7 +161,7 @@ KINDS = {
             Right.READ,
             home=("note_id",),
             fixed=("note_id", "user_id"),
-            stamped=(("user_id", "who"), ("at", "when")),
+            stamped=(("user_id", "who"), ("at", "each time")),
         ),
         Kind(
             Activity,

@@ -194,7 +194,7 @@ class Desk:
             _resolve_later(view, later)
         return count
 
-    def get(self, kind: type[E], id: str | None = None, *, ref: tuple[str, str] | None = None) -> E:
+    def get(self, kind: type[E], /, id: str | None = None, *, ref: tuple[str, str] | None = None) -> E:
         """Return one record by its id, or by an external reference as (system, id there).
 
         Raises NotFound where there is none, or none that this desk may read: the same error.
@@ -214,6 +214,7 @@ class Desk:
     def find(
         self,
         kind: type[E],
+        /,
         *,
         order: str | tuple[str, ...] | None = None,
         limit: int | None = None,
@@ -237,7 +238,7 @@ class Desk:
         start = None if after is None else resume(query.kind, asked, after)
         return Found(self, attrs.evolve(query, order=asked, limit=limit, after=start))
 
-    def count(self, kind: type[Entity], **conditions: Any) -> int:
+    def count(self, kind: type[Entity], /, **conditions: Any) -> int:
         """Count the readable records of a kind that meet all conditions."""
         with self._view() as view:
             return view.count(view.where(kind, conditions))
@@ -254,7 +255,7 @@ class Desk:
         with self._view() as view:
             return Hits(tuple(_hits(view, text, limit)))
 
-    def remove(self, kind: type[Entity], id: str) -> None:
+    def remove(self, kind: type[Entity], /, id: str) -> None:
         """Remove a record and what hangs on it; needs `ADMINISTER`. Raises NotFound, AccessDenied."""
         with self._view(write=True) as view:
             gate.remove(view, kind_of(kind), id)

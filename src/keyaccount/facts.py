@@ -17,7 +17,7 @@ from keyaccount.model.notes import Acknowledgement, Context, ExpectedProvider, N
 from keyaccount.model.organisations import Organisation
 from keyaccount.model.organogram import User
 from keyaccount.model.rights import Assignment, BreakGlass, Substitution
-from keyaccount.queries import Query, above, at_least, at_most, one_of
+from keyaccount.queries import Query, above, at_least, at_most, is_none, one_of
 from keyaccount.responsible import Responsible, deputy, responsible
 from keyaccount.spans import by_start, in_force
 from keyaccount.values import FrozenMap
@@ -69,8 +69,9 @@ class Facts:
         chain = self.chain(organisation_id)
         whom: dict[str, Any] = {"contact_id": contact_id, "chain": chain, "on": self.on}
         manager = responsible(self.assignments, self.users, **whom)
-        standing_in = () if chain and chain[0].private and not self.deputies_see_private else self.substitutions
-        return manager, deputy(self.assignments, standing_in, self.users, manager=manager, **whom)
+        if chain and chain[0].private and not self.deputies_see_private:
+            return manager, None
+        return manager, deputy(self.assignments, self.substitutions, self.users, manager=manager, **whom)
 
     def notes_on(self, subject: Subject) -> Iterator[ServiceNote]:
         """Yield the notes that can concern a subject."""
@@ -109,7 +110,10 @@ def gather(view: View, on: date, *, contacts: Collection[str] = (), organisation
         opened=_grouped(opened, "organisation_id"),
         users=users,
         notes=_grouped(notes, "contact_id", "organisation_id"),
-        overdue=_grouped(cast("list[Activity]", found["overdue"]), "organisation_id"),
+        overdue={
+            **_grouped(cast("list[Activity]", found["overdue"]), "organisation_id"),
+            **_by_contact(cast("list[Activity]", found["overdue with contacts"])),
+        },
         expected=[row.key for row in found["expected"]],
         rules=_rules(view, found, notes, about, seen),
         deputies_see_private=view.work.policy.deputies_see_private,
@@ -121,6 +125,14 @@ def _grouped(rows: Iterable[E], *fields: str) -> dict[str, list[E]]:
     found: dict[str, list[E]] = defaultdict(list)
     for row in rows:
         found[next(filter(None, (getattr(row, field) for field in fields)), "")].append(row)
+    return found
+
+
+def _by_contact(activities: Iterable[Activity]) -> dict[str, list[Activity]]:
+    found: dict[str, list[Activity]] = defaultdict(list)
+    for activity in activities:
+        for contact in activity.contact_ids:
+            found[contact].append(activity)
     return found
 
 
@@ -148,6 +160,14 @@ def _around(
         "overdue": view.query(
             Activity,
             organisation_id=near,
+            open=True,
+            follow_up_on=at_most(on - timedelta(days=1)),
+            order="follow_up_on",
+        ),
+        "overdue with contacts": view.query(
+            Activity,
+            contact_ids=people,
+            organisation_id=is_none,
             open=True,
             follow_up_on=at_most(on - timedelta(days=1)),
             order="follow_up_on",

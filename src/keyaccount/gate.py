@@ -150,6 +150,8 @@ def _draft(view: View, kind: Kind, given: Entity, stored: Entity | None, seen: E
     if given.version != stored.version:
         raise ConflictError(kind.name, given.key, given.version, stored.version)
     patched = _patched(kind, _stamped(view, kind, given, stored), stored, seen)
+    if patched != stored:
+        patched = evolved(patched, {field: view.now for field, what in kind.stamped if what == "each time"})
     return Draft(
         kind, given, stored, seen, patched if patched == stored else attrs.evolve(patched, version=stored.version + 1)
     )
@@ -171,15 +173,15 @@ def _stamped(view: View, kind: Kind, given: Entity, stored: Entity | None) -> En
 
 
 def _patched(kind: Kind, given: Entity, stored: Entity, seen: Entity) -> Entity:
-    """Keep the stored value of every field that was masked and is handed back as it was shown."""
+    """Keep the stored value of every field that was masked; of a list, the items that were."""
     changes: dict[str, Any] = {}
     for link in kind.links:
         kept, shown_value, new = (getattr(row, link.field) for row in (stored, seen, given))
         if kept == shown_value:
             continue
-        if new == shown_value:
+        if new == shown_value or not link.many:
             changes[link.field] = kept
-        elif link.many:
+        else:
             changes[link.field] = (*new, *(id for id in kept if id not in shown_value and id not in new))
     return evolved(given, changes)
 
@@ -239,7 +241,7 @@ def _authorise(view: View, drafts: Sequence[Draft]) -> None:
         _authorise_kind(view, draft)
     needs = [need for draft in drafts for need in _needs(draft) if (need.kind, need.id) not in created]
     _hold(view, needs)
-    _authorise_covering(view, drafts, created)
+    _authorise_covering(view, drafts)
 
 
 def _authorise_kind(view: View, draft: Draft) -> None:
@@ -253,7 +255,7 @@ def _authorise_kind(view: View, draft: Draft) -> None:
         return
     if draft.kind.write is None and not _owns(reader, draft):
         raise AccessDenied(f"a {draft.kind.name} is written by trusted desks and stewards only")
-    if draft.creates and draft.kind.reach in ("account", "contact") and not reader.policy.may_create:
+    if draft.creates and draft.kind.reach == "account" and not reader.policy.may_create:
         raise AccessDenied(f"creating a {draft.kind.name} is for trusted desks and stewards here")
 
 
@@ -323,21 +325,22 @@ def _hold(view: View, needs: Sequence[Need]) -> None:
             raise AccessDenied(f"{need.what} needs {need.right.name} on {need.kind} {shown(need.id)}")
 
 
-def _authorise_covering(view: View, drafts: Sequence[Draft], created: set[tuple[str, str]]) -> None:
-    """Let nobody give over subsidiaries what they do not hold over them."""
+def _authorise_covering(view: View, drafts: Sequence[Draft]) -> None:
+    """Let nobody give over subsidiaries what they do not hold over them, on an organisation of their own making too."""
     for draft in drafts:
-        row = draft.after
-        if (
-            not getattr(row, "covers_subsidiaries", False)
-            or not {"covers_subsidiaries", "organisation_id"} & draft.changed
-        ):
+        account = getattr(draft.after, "organisation_id", None)
+        if account is None or not getattr(draft.after, "covers_subsidiaries", False) or _only_ends(draft):
             continue
-        account = getattr(row, "organisation_id", None)
-        if account is None or ("Organisation", account) in created or not view.readable(Organisation, [account]):
-            continue
-        held = view.decide(account, Right.ADMINISTER).reasons
+        held = view.decide(account, Right.ADMINISTER).reasons if view.readable(Organisation, [account]) else ()
         if not any(r.right is Right.ADMINISTER and (r.covers_subsidiaries or r.kind == "steward") for r in held):
             raise AccessDenied(f"covering the subsidiaries of Organisation {shown(account)} needs ADMINISTER over them")
+
+
+def _only_ends(draft: Draft) -> bool:
+    """Say whether a change to a dated record does nothing but end it earlier."""
+    before, after = (getattr(row, "valid_until", None) for row in (draft.stored, draft.after))
+    earlier = after is not None and (before is None or after < before)
+    return earlier and not draft.creates and draft.changed <= {"valid_until", "version", "label", "refs", "extra"}
 
 
 def _authorise_removal(view: View, kind: Kind, row: Entity) -> None:

@@ -29,6 +29,7 @@ def problems_of(view: View, pairs: Sequence[Pair]) -> Iterator[Problem]:
     _free_references(view, pairs)
     yield from _fixed_fields(pairs)
     yield from _mapped_roles(view, pairs)
+    yield from _closing_subjects(pairs)
     for kind in KINDS.values():
         if kind.up is not None:
             yield from _forest(view, kind, pairs)
@@ -78,6 +79,14 @@ def _mapped_roles(view: View, pairs: Sequence[Pair]) -> Iterator[Problem]:
     for old, new in pairs:
         if isinstance(new, Assignment) and new.role not in roles and (old is None or old.version != new.version):
             yield _problem(new, "role", f"is no role that the policy maps to a right{nearest(new.role, roles)}")
+
+
+def _closing_subjects(pairs: Sequence[Pair]) -> Iterator[Problem]:
+    """Let a note be about something that can close; so that none is about a note."""
+    closing = sorted(kind.name for kind in KINDS.values() if kind.open is not None)
+    for _, new in pairs:
+        if isinstance(new, ServiceNote) and new.about is not None and new.about.kind not in closing:
+            yield _problem(new, "about", f"must be about one of {', '.join(closing)}")
 
 
 def _forest(view: View, kind: Kind, pairs: Sequence[Pair]) -> Iterator[Problem]:

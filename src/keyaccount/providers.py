@@ -28,15 +28,15 @@ class Sight:
         """Look through a view."""
         self._view, self.on = view, on
 
-    def get(self, kind: type[E], id: str) -> E:
+    def get(self, kind: type[E], /, id: str) -> E:
         """Return one readable record, or raise NotFound."""
         return self._view.get(kind, id)
 
-    def find(self, kind: type[E], **conditions: Any) -> list[E]:
+    def find(self, kind: type[E], /, **conditions: Any) -> list[E]:
         """Return the readable records that meet the conditions."""
         return self._view.find(kind, **conditions)
 
-    def count(self, kind: type[Entity], **conditions: Any) -> int:
+    def count(self, kind: type[Entity], /, **conditions: Any) -> int:
         """Count the readable records that meet the conditions."""
         return self._view.count(self._view.where(kind, conditions))
 
@@ -129,6 +129,9 @@ def manager(facts: Facts, subject: Subject) -> Iterator[ComputedNote]:
         if deputy is not None:
             text += f" (deputy: {deputy.user.name})"
             params["deputy_id"] = deputy.user.id
+        if found.at_contact:
+            yield ComputedNote(text, code="manager", params=FrozenMap(params), contact_id=subject.contact_id)
+            return
         yield ComputedNote(text, code="manager", params=FrozenMap(params), organisation_id=organisation_id)
 
 
@@ -144,14 +147,14 @@ def vip(facts: Facts, subject: Subject) -> Iterator[ComputedNote]:
 
 def promises(facts: Facts, subject: Subject) -> Iterator[ComputedNote]:
     """Warn of follow-ups that are overdue."""
-    for organisation_id in subject.organisation_ids:
-        late = facts.overdue.get(organisation_id, ())
-        if not late:
-            continue
-        since = late[0].follow_up_on
-        text = f"{len(late)} overdue follow-up{'s' if len(late) > 1 else ''}, the oldest due {since}"
-        params = {"activity_ids": tuple(a.id for a in late), "since": since}
-        yield ComputedNote(text, Severity.WARNING, "promises", params, organisation_id=organisation_id)
+    where = [(None, organisation_id) for organisation_id in subject.organisation_ids]
+    for contact, organisation in [(subject.contact_id, None), *where]:
+        late = facts.overdue.get(contact or organisation or "", ())
+        if late:
+            since = late[0].follow_up_on
+            text = f"{len(late)} overdue follow-up{'s' if len(late) > 1 else ''}, the oldest due {since}"
+            params = {"activity_ids": tuple(a.id for a in late), "since": since}
+            yield ComputedNote(text, Severity.WARNING, "promises", params, organisation, contact)
 
 
 def broken_glass(facts: Facts, subject: Subject) -> Iterator[ComputedNote]:

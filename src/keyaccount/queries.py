@@ -245,7 +245,7 @@ def run(query: Query, rows: Rows) -> Iterator[Entity]:
     """Answer a query from rows: restricted, masked, filtered, ordered, cut."""
     found = list(_matching(query, rows))
     if query.text is not None:
-        yield from islice(_best(query, found), query.limit)
+        yield from islice(best(query, found), query.limit)
         return
     keyed = [(place(query, row), row) for row in found]
     if query.after is not None:
@@ -269,7 +269,8 @@ def _by_position(position: int) -> Callable[[tuple[Key, Entity]], Any]:
     return lambda pair: pair[0][position]
 
 
-def _best(query: Query, found: list[Entity]) -> Iterator[Entity]:
+def best(query: Query, found: Iterable[Entity]) -> Iterator[Entity]:
+    """Rank what a text search may have found, best first; what does not match is left out."""
     text = query.text or ""
     scored = ((score(query.kind, row, text), row) for row in found)
     ranked = [
@@ -316,13 +317,15 @@ def _candidates(query: Query, rows: Rows) -> Iterable[Entity]:
             return rows.by(query.kind.name, field, test.value)
         if test.op in ("is", "one_of") and (query.kind.link(field) or field == "refs"):
             wanted = (test.value,) if test.op == "is" else test.value
-            shape = query.kind.shapes[field]
-            return rows.by(query.kind.name, field, [k for v in wanted for k in _lookup(shape, v)])
+            keys = [_lookup(query.kind.shapes[field], value) for value in wanted]
+            if all(found for found in keys):
+                return rows.by(query.kind.name, field, [key for found in keys for key in found])
     return rows.all(query.kind.name)
 
 
-def _lookup(shape: Shape, value: Any) -> Iterable[Any]:
-    return list(shape.keys(value))[:1] if isinstance(value, Mapping) else (shape.key(value),)
+def _lookup(shape: Shape, value: Any) -> list[Any]:
+    """Return the key under which an index holds what may match; an empty mapping matches everything and has none."""
+    return list(shape.keys(shape.normal(value)))[:1] if isinstance(value, Mapping) else [shape.key(value)]
 
 
 def _lineage(kind: Kind, ids: Iterable[str], rows: Rows) -> Iterable[Entity]:

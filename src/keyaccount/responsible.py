@@ -23,6 +23,14 @@ class Responsible(Result):
     since: date | None
     assignment_id: str | None = None
 
+    @property
+    def at_contact(self) -> bool:
+        """Whether it was set at the contact."""
+        return self.why == _AT_CONTACT
+
+
+_AT_CONTACT = "set at the contact"
+
 
 def leading(
     assignments: Iterable[Assignment], users: Mapping[str, User], *, on: date, role: str = KEY_ACCOUNT_MANAGER
@@ -56,7 +64,7 @@ def responsible(
     if contact_id is not None:
         at_contact = [assignment for assignment in assignments if assignment.contact_id == contact_id]
         if (found := leading(at_contact, users, on=on, role=role)) is not None:
-            return _answer(found, users, "set at the contact")
+            return _answer(found, users, _AT_CONTACT)
     for steps, organisation in enumerate(chain):
         if steps and chain[0].private:
             return None

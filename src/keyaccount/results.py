@@ -100,7 +100,7 @@ def _cell(value: Any) -> Any:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else value
 
 
-def plain(value: Any) -> Any:  # noqa: PLR0911 - one line for each sort of value
+def plain(value: Any) -> Any:
     """Turn any value of this library into plain JSON types."""
     if value is None or isinstance(value, (str, bool, float)):
         return value

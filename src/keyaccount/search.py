@@ -27,15 +27,15 @@ def score(kind: Kind, row: Entity, needle: str) -> int | None:
     >>> score(kind_of(Organisation), Organisation("a", name="ACME AG"), "acm")
     1
     """
-    wanted, digits = _prepared(needle)
+    wanted, digits = prepared(needle)
     if not wanted:
         return None
-    scores = [_score(field, text, wanted, digits) for field, text in _texts(kind, row)]
+    scores = [_score(field, text, wanted, digits) for field, text in texts(kind, row)]
     return min((found for found in scores if found is not None), default=None)
 
 
 @functools.lru_cache(16)
-def _prepared(needle: str) -> tuple[str, str]:
+def prepared(needle: str) -> tuple[str, str]:
     """Fold a needle and take its digits, where it is long enough a number; kept because every row asks for the same."""
     wanted = fold(needle.strip())
     digits = "".join(character for character in wanted if character.isdecimal())
@@ -59,7 +59,8 @@ def _score(field: str, text: str, wanted: str, digits: str) -> int | None:
     return 5 if wanted in own else None
 
 
-def _texts(kind: Kind, row: Entity) -> Iterator[tuple[str, str]]:
+def texts(kind: Kind, row: Entity) -> Iterator[tuple[str, str]]:
+    """Yield what a record is searched by: the field and its text, one for each item."""
     for field in kind.searched:
         value: Any = getattr(row, field)
         if value is None:

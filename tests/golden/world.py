@@ -30,7 +30,7 @@ Record: TypeAlias = tuple[type[Entity], str, dict[str, Any]]
 """What a statement says of one record: its kind, its id, the fields it gives."""
 
 
-# ---- tables -----------------------------------------------------------------------------------------------------------
+# ---- tables --------------------------------------------------------------------------------------------------------
 
 
 @attrs.frozen
@@ -97,7 +97,7 @@ def _items(cell: str, between: str) -> tuple[str, ...]:
     return tuple(item.strip() for item in cell.split(between) if item.strip() not in {"", "-"})
 
 
-# ---- statements about records -----------------------------------------------------------------------------------------
+# ---- statements about records --------------------------------------------------------------------------------------
 
 
 @attrs.frozen
@@ -112,7 +112,7 @@ class Option:
 
 @attrs.frozen
 class Form:
-    """A shape of statement: its head, with fields in braces, and the phrases that may follow."""
+    """A shape of statement: its head with fields in braces, the phrases that may follow, what it says by itself."""
 
     head: str
     cls: type[Entity]
@@ -135,7 +135,7 @@ class Form:
 
 
 def day(word: str) -> date:
-    """Read a day; `nobody`, `end` and the like do not occur here."""
+    """Read a day."""
     return date.fromisoformat(word)
 
 
@@ -165,17 +165,17 @@ SPAN = {
     "until": Option("valid_until", day),
     "without end": Option("valid_until", value=None),
 }
-COVERING = {"covering": Option("covers_subsidiaries"), "not covering": Option("covers_subsidiaries", value=False)}
+COVERING = {"covering": Option("covers_subsidiaries")}
 PHONES = {"phones": Option("phones", several)}
+CONTEXTS = {"in": Option("contexts", several), "in no contexts": Option("contexts", value=())}
 NOTE = {
     "says": Option("text", str),
-    "about activity": Option("about", lambda id: ka.Reference("Activity", id)),
+    "about activity": Option("about", lambda word: ka.Reference("Activity", word)),
     "INFO": Option("severity", value=ka.Severity.INFO),
     "WARNING": Option("severity", value=ka.Severity.WARNING),
     "STOP": Option("severity", value=ka.Severity.STOP),
     "category": Option("category", str),
-    "in": Option("contexts", several),
-    "in no contexts": Option("contexts", value=()),
+    **CONTEXTS,
     "for subsidiaries": Option("for_subsidiaries"),
     "audience": Option("audience_unit_ids", several),
     "must acknowledge": Option("must_acknowledge"),
@@ -187,6 +187,7 @@ NOTE = {
 }
 ASSIGNMENT = {**SPAN, **COVERING, **AS}
 GRANT = {**SPAN, **COVERING, **AS}
+MANAGER = {"role": ka.KEY_ACCOUNT_MANAGER}
 FORMS = (
     Form("unit {id}", ka.Unit, {"under": Option("parent_id", maybe), "head": Option("head_id", maybe), **NAME}),
     Form(
@@ -239,8 +240,8 @@ FORMS = (
         id="{contact_id}-{organisation_id}",
     ),
     Form("role {id}", ka.ContactRole, {"single": Option("single")}),
-    Form("{user_id} manages contact {contact_id}", ka.Assignment, ASSIGNMENT, id="{user_id}-{contact_id}"),
-    Form("{user_id} manages {organisation_id}", ka.Assignment, ASSIGNMENT, id="{user_id}-{organisation_id}"),
+    Form("{user_id} manages contact {contact_id}", ka.Assignment, ASSIGNMENT, "{user_id}-{contact_id}", MANAGER),
+    Form("{user_id} manages {organisation_id}", ka.Assignment, ASSIGNMENT, "{user_id}-{organisation_id}", MANAGER),
     Form("{user_id} is {role} of contact {contact_id}", ka.Assignment, ASSIGNMENT, id="{user_id}-{contact_id}"),
     Form("{user_id} is {role} of {organisation_id}", ka.Assignment, ASSIGNMENT, id="{user_id}-{organisation_id}"),
     Form("grant {kind} {principal} {right} on {organisation_id}", ka.Grant, GRANT, id="{principal}-{organisation_id}"),
@@ -249,7 +250,7 @@ FORMS = (
     Form("note {id} on contact {contact_id}", ka.ServiceNote, NOTE),
     Form("note {id} on {organisation_id}", ka.ServiceNote, NOTE),
     Form("note {id}", ka.ServiceNote, NOTE),
-    Form("category {id}", ka.NoteCategory, {"in": Option("contexts", several), "in no contexts": Option("contexts", value=())}),
+    Form("category {id}", ka.NoteCategory, CONTEXTS),
     Form("context {id}", ka.Context, {}),
     Form(
         "activity {id}",
@@ -259,7 +260,6 @@ FORMS = (
             "with": Option("contact_ids", several),
             "call": Option("kind", value="call"),
             "meeting": Option("kind", value="meeting"),
-            "unanswered": Option("connected", value=False),
             "by": Option("by_id", str),
             "on": Option("at", noon),
             "subject": Option("subject", str),
@@ -279,7 +279,7 @@ def record(statement: str) -> Record:
         if named is not None:
             given = _options(form, words[len(form.head.split()) :], statement)
             ident = str(given.pop("id", form.id.format(**named)))
-            return form.cls, ident, {**_named(named), **given}
+            return form.cls, ident, {**form.fixed, **_named(named), **given}
     raise AssertionError(f"no such statement: {statement}")
 
 
@@ -317,7 +317,7 @@ def made(cls: type[Entity], id: str, fields: Mapping[str, Any]) -> Entity:
     return entity
 
 
-# ---- statements about the book ----------------------------------------------------------------------------------------
+# ---- statements about the book -------------------------------------------------------------------------------------
 
 
 @attrs.define
@@ -388,7 +388,7 @@ SETTINGS: Mapping[str, Callable[..., None]] = {
     "provider {} says {}": _says,
     "provider {} says {} code {}": lambda settings, name, text, code: _says(settings, name, text, code=code),
     "provider {} warns {}": lambda settings, name, text: _says(settings, name, text, severity=ka.Severity.WARNING),
-    "provider {} says {} about {}": lambda settings, name, text, id: _says(settings, name, text, organisation_id=id),
+    "provider {} says {} about {}": lambda settings, name, text, on: _says(settings, name, text, organisation_id=on),
     "provider {} fails {}": _fails,
     "provider {} counts organisations": _counts,
 }
@@ -405,7 +405,7 @@ def setting(settings: Settings, statement: str) -> bool:
     return False
 
 
-# ---- worlds -----------------------------------------------------------------------------------------------------------
+# ---- worlds --------------------------------------------------------------------------------------------------------
 
 
 @attrs.define
@@ -443,7 +443,8 @@ class World:
 
 def build(statements: Iterable[str]) -> World:
     """Make a world: a book with a fixed clock, all records written by a trusted desk in one transaction."""
-    settings, told = Settings(), {}
+    settings = Settings()
+    told: dict[tuple[type[Entity], str], dict[str, Any]] = {}
     for statement in statements:
         if not setting(settings, statement):
             cls, id, fields = record(statement)
@@ -463,7 +464,7 @@ def build(statements: Iterable[str]) -> World:
     return World(book, settings, frozenset(id for cls, id in told if cls is ka.Contact))
 
 
-# ---- asking -----------------------------------------------------------------------------------------------------------
+# ---- asking --------------------------------------------------------------------------------------------------------
 
 Question: TypeAlias = Callable[..., str]
 """A function of the world and the words of a question."""
@@ -522,7 +523,8 @@ def said(world: World, question: str, questions: Mapping[str, Question]) -> str:
     try:
         return ask(world, question, questions)
     except ka.UnknownContext as error:
-        return "unknown context" + error.suggestion
+        near = re.search(r"'(.+)'", error.suggestion)
+        return f"unknown context, near {near[1]}" if near else "unknown context"
     except ka.NotFound:
         return "not found"
     except ka.AccessDenied:
@@ -534,11 +536,11 @@ def said(world: World, question: str, questions: Mapping[str, Question]) -> str:
 
 
 def shown(value: object) -> str:
-    """Write a value for a table."""
-    if value is None or value == ():
+    """Write a value for a table; of several the order says nothing."""
+    if value is None:
         return NOTHING
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, (tuple, list, set, frozenset)):
-        return ", ".join(sorted(map(str, value)))
+        return ", ".join(sorted(map(str, value))) or NOTHING
     return value.isoformat() if isinstance(value, date) else str(value)

@@ -63,19 +63,28 @@ EXCEPTIONS = {
 """The one exception that access.md names. No call made here runs into it: new ids and references begin with n."""
 
 
-# ---- choosing ---------------------------------------------------------------------------------------------------------
+# ---- choosing --------------------------------------------------------------------------------------------------------
 
-NAMES = ("ACME AG", "Acme Österreich", "Globex", "Nimbus Straße", "Initech", "Mara Nimbus", "Ingo Prospect", "Dana Globex")
+NAMES = (
+    "ACME AG",
+    "Acme Österreich",
+    "Globex",
+    "Nimbus Straße",
+    "Initech",
+    "Mara Nimbus",
+    "Ingo Prospect",
+    "Dana Globex",
+)
 WORDS = {
     "phones": ("+49 89 1234-0", "089 1234 567", "+49 40 555 0100", "01 58858-0", "0170 1234567", "reception"),
     "emails": ("info@acme.example", "Mara@nimbus.example", "office@globex.example"),
     "tax_id": ("DE123", "DE456"),
     "town": ("München", "Hamburg", "Wien"),
     "sector": ("chemicals", "pharma"),
+    "category": ("payment", "promise", "unheard"),
     "country": ("DE", "AT"),
     "currency": ("EUR", "USD"),
     "role": ("managing director", "sales manager", "invoices", "data protection officer", "godfather"),
-    "category": ("payment", "promise", "unheard"),
     "kind": ("call", "meeting", "visit", "e-mail", "note"),
     "text": ("pays late", "call before ten", "never on Fridays", "address to Ms Schulz"),
     "says": ("a fingerprint",),
@@ -88,18 +97,24 @@ CAREFUL = {"deputy_id": ("kam", "other")}
 ROLES = (ka.KEY_ACCOUNT_MANAGER, ka.DEPUTY, ka.TEAM_MEMBER)
 
 
+class NoRecord(AssertionError):
+    """The shapes of a kind, left to chance, break its rules every time."""
+
+
 @attrs.define
 class Chooser:
     """Random choices from a seed: ids that are seen, hidden or missing, and values from shapes.
 
     `seen` and `unseen` are ids by kind. `covering` is off where a right on subsidiaries would flow through a hidden
-    organisation: that is a right of the user's own, which must not differ.
+    organisation: that is a right of the user's own, which must not differ. `taken` are ids and external references
+    that hidden organisations have in both worlds.
     """
 
     random: Random
     seen: dict[str, list[str]]
     unseen: dict[str, list[str]]
     covering: bool = True
+    taken: list[dict[str, Any]] = attrs.field(factory=list)
     made: int = 0
     mark: str = "n"
 
@@ -144,8 +159,10 @@ class Chooser:
 
     def shaped(self, cls: type[E], **fixed: Any) -> E:
         """Make a record of a kind: the fields not fixed are filled from their shapes, until its rules hold."""
-        for _ in range(100):
-            given = {name: shape for name, shape in shapes.shapes_of(cls).items() if name not in {"version", "id", *fixed}}
+        for _ in range(30):
+            given = {
+                name: shape for name, shape in shapes.shapes_of(cls).items() if name not in {"version", "id", *fixed}
+            }
             filled = {name: of_shape(self, name, shape) for name, shape in given.items() if self.chance(0.5)}
             if not self.covering and "covers_subsidiaries" in given:
                 filled["covers_subsidiaries"] = False
@@ -153,7 +170,7 @@ class Chooser:
                 return cls(**filled, **fixed)
             except ka.ValidationError:
                 continue
-        raise AssertionError(f"no {cls.__name__} can be made from its shapes; fix more fields in KINDS_MADE")
+        raise NoRecord(f"no {cls.__name__} can be made from its shapes; fix more fields in KINDS_MADE")
 
 
 def of_shape(c: Chooser, name: str, shape: shapes.Shape) -> Any:
@@ -177,7 +194,9 @@ def _text(c: Chooser, name: str, shape: Any) -> Any:
 
 def _pairs(c: Chooser, name: str, shape: Any) -> Any:
     c.made += 1
-    return {c.one(("erp", "dms")): f"{c.mark}{c.made}"} if shape.texts and c.chance(0.4) else {} if shape.texts else {"colour": 1}
+    if not shape.texts:
+        return {"colour": 1}
+    return {c.one(("erp", "dms")): f"{c.mark}{c.made}"} if c.chance(0.4) else {}
 
 
 def _principal(c: Chooser) -> ka.Principal:
@@ -260,11 +279,11 @@ KINDS_MADE: dict[str, Fixed] = {
     "ContactRole": lambda c: {"name": c.one(NAMES)},
     "Assignment": _assigned,
     "Grant": lambda c: {"organisation_id": c.id("Organisation"), "principal": _principal(c)},
-    "Substitution": lambda c: {"user_id": c.one(STEPS), "deputy_id": c.one(("other", "leaver"))},
+    "Substitution": lambda c: {"user_id": c.one(("me", "kam")), "deputy_id": "other"},
     "BreakGlass": lambda c: {"organisation_id": c.id("Organisation"), "reason": "an audit", **moments(c)},
     "ServiceNote": _hung,
     "NoteCategory": lambda c: {"contexts": tuple(c.some(CONTEXTS, 2))},
-    "Context": lambda c: {"id": c.one(("crm.sales", "service.hotline", "phone", "No Path"))},
+    "Context": lambda _: {},
     "ExpectedProvider": lambda _: {},
     "Acknowledgement": lambda c: {"note_id": c.id("ServiceNote"), "user_id": c.one(STEPS)},
     "Activity": lambda c: {"organisation_id": c.maybe(c.id("Organisation"), 0.8), "kind": c.one(WORDS["kind"])},
@@ -275,13 +294,19 @@ WRITTEN = ("Organisation", "Contact", "Position", "Assignment", "Grant", "Servic
 
 def made(c: Chooser, kind: str, **fixed: Any) -> Entity:
     """Make a record of a kind, mostly under a new id of the caller's, else of the library's."""
-    given = KINDS_MADE[kind](c) | fixed
-    if "id" not in given and c.chance(0.8):
-        given["id"] = c.new(kind)
-    return cast("Entity", c.shaped(KINDS[kind].cls, **given))
+    if kind == "Context":
+        fixed["id"] = c.one(("crm.sales", "service.hotline", "phone"))
+    elif "id" not in fixed and c.chance(0.8):
+        fixed["id"] = c.new(kind)
+    for _ in range(10):
+        try:
+            return c.shaped(KINDS[kind].cls, **(KINDS_MADE[kind](c) | fixed))
+        except NoRecord:
+            continue
+    raise NoRecord(f"no {kind} can be made; see KINDS_MADE")
 
 
-# ---- building ---------------------------------------------------------------------------------------------------------
+# ---- building --------------------------------------------------------------------------------------------------------
 
 
 @attrs.frozen
@@ -329,6 +354,7 @@ US = (
     ka.NoteCategory("payment", contexts=("documents", "phone")),
     ka.NoteCategory("promise", contexts=("crm",)),
 )
+HIDDEN_REFS = tuple(f"href-{number}" for number in range(8))
 MINE = (ka.user("me"), ka.unit("team"), ka.unit("sales"), ka.EVERYONE)
 THEIRS = (ka.user("kam"), ka.unit("elsewhere"))
 SPARE_ROLES = (None, None, "managing director", "sales manager")
@@ -401,7 +427,8 @@ def _seen_organisation(c: Chooser, scene: Scene, variant: Variant, id: str) -> N
         right = c.one(list(ka.Right)[:2])
         scene.add(ka.Grant(f"v-grant-{id}", id, c.one(MINE), right, covers_subsidiaries=c.covering and c.chance(0.3)))
     if c.chance(0.6):
-        scene.add(c.shaped(ka.Assignment, id=f"v-kam-{id}", user_id="kam", organisation_id=id, contact_id=None, role=c.one(ROLES)))
+        at = {"organisation_id": id, "contact_id": None}
+        scene.add(c.shaped(ka.Assignment, id=f"v-kam-{id}", user_id="kam", role=c.one(ROLES), **at))
 
 
 def _seen_contact(c: Chooser, scene: Scene, variant: Variant, id: str) -> None:
@@ -409,7 +436,8 @@ def _seen_contact(c: Chooser, scene: Scene, variant: Variant, id: str) -> None:
     homes = c.random.sample(c_ids := [row.id for row in scene.of(ka.Organisation)], min(len(c_ids), c.one((1, 1, 2))))
     unplaced = c.chance(0.2)
     looked_after = unplaced and not variant.steward and c.chance(0.6)
-    scene.add(c.shaped(ka.Contact, id=id, name=c.one(NAMES), refs={}, created_by="me" if unplaced and not looked_after else "kam"))
+    by = "me" if unplaced and not looked_after else "kam"
+    scene.add(c.shaped(ka.Contact, id=id, name=c.one(NAMES), refs={}, created_by=by))
     if looked_after:
         scene.add(ka.Assignment(f"v-care-{id}", "me", contact_id=id))
     for home in () if unplaced else homes:
@@ -418,7 +446,12 @@ def _seen_contact(c: Chooser, scene: Scene, variant: Variant, id: str) -> None:
 
 def _position(c: Chooser, id: str, contact: str, organisation: str) -> ka.Position:
     return c.shaped(
-        ka.Position, id=id, contact_id=contact, organisation_id=organisation, role=c.one(SPARE_ROLES), reports_to_id=None
+        ka.Position,
+        id=id,
+        contact_id=contact,
+        organisation_id=organisation,
+        role=c.one(SPARE_ROLES),
+        reports_to_id=None,
     )
 
 
@@ -465,7 +498,7 @@ def _hidden(scene: Scene, cls: type[Entity]) -> list[str]:
 
 def _hidden_organisations(c: Chooser, both: Scene, variant: Variant, sandwich: tuple[str, str] | None) -> None:
     """Add hidden organisations: alone, below what is seen, above it, or (a sandwich) between."""
-    seen = [row for row in both.of(ka.Organisation)]
+    seen = both.of(ka.Organisation)
     roots: list[str] = []
     for number in range(c.random.randint(2, 5)):
         id, below = f"h-org-{number}", c.maybe(c.one(seen).id, 0.4)
@@ -486,18 +519,19 @@ def _hide_organisation(
     c: Chooser, both: Scene, id: str, parent: str | None, variant: Variant, *, private: bool
 ) -> None:
     """Add an organisation that others manage, with claims of the user's own that do not count."""
-    refs = {"erp": f"h{id}"} if c.chance(0.5) else {}
+    free = [ref for ref in HIDDEN_REFS if all(row.refs.get("erp") != ref for row in both.of(ka.Organisation))]
+    refs = {"erp": c.one(free)} if c.chance(0.7) else {}
     both.add(c.shaped(ka.Organisation, id=id, name=c.one(NAMES), parent_id=parent, private=private, refs=refs))
     covers = c.chance(0.7) and not variant.stands_in
     both.add(ka.Assignment(f"h-lead-{id}", c.one(("kam", "other", "leaver")), id, covers_subsidiaries=covers))
     both.add(ka.Assignment(f"h-deputy-{id}", "other", id, role=ka.DEPUTY, covers_subsidiaries=c.chance(0.5)))
     both.add(ka.Grant(f"h-grant-{id}", id, c.one(THEIRS), c.one(list(ka.Right)), covers_subsidiaries=c.chance(0.5)))
     ended, begins = TODAY - timedelta(c.random.randint(1, 500)), TODAY + timedelta(c.random.randint(1, 300))
-    span = c.one([{"valid_until": ended}, {"valid_from": begins}])
+    span: dict[str, Any] = c.one([{"valid_until": ended}, {"valid_from": begins}])
     if c.chance(0.7):
         both.add(ka.Assignment(f"h-mine-{id}", "me", id, **span, covers_subsidiaries=c.chance(0.5)))
     if c.chance(0.5):
-        span_of_it = {"opens_at": MOMENT - timedelta(hours=1), "closes_at": MOMENT}
+        span_of_it: dict[str, Any] = {"opens_at": MOMENT - timedelta(hours=1), "closes_at": MOMENT}
         both.add(BreakGlass(f"h-glass-{id}", id, c.one(STEPS), "an audit", **span_of_it))
     if private and c.chance(0.7):
         both.add(ka.Grant(f"h-given-{id}", id, c.one(MINE), c.one(list(ka.Right))))
@@ -562,7 +596,7 @@ def _sandwich(c: Chooser, scene: Scene) -> tuple[str, str] | None:
     return None
 
 
-# ---- a provider of the host's -----------------------------------------------------------------------------------------
+# ---- a provider of the host's ----------------------------------------------------------------------------------------
 
 SIGHT_USED = frozenset({"get", "find", "count", "on"})
 
@@ -583,7 +617,19 @@ def stumble(sight: Sight, subject: Subject) -> Iterator[ka.ComputedNote]:
     yield ka.ComputedNote("fine", code="fine")
 
 
-# ---- two books --------------------------------------------------------------------------------------------------------
+# ---- two books -------------------------------------------------------------------------------------------------------
+
+
+@attrs.define
+class Mint:
+    """Where the library's ids come from: in order, so that neither milliseconds nor chance decide the order of rows."""
+
+    at: int
+
+    def tick(self) -> int:
+        """Let a millisecond pass."""
+        self.at += 1
+        return self.at * 1_000_000
 
 
 @attrs.define
@@ -593,7 +639,7 @@ class Side:
     book: ka.Book
     desk: ka.Desk
     office: ka.Desk
-    minted: int = 0
+    mint: Mint = attrs.field(factory=lambda: Mint(1_800_000_000_000))
     numbers: dict[str, int] = attrs.field(factory=dict)
 
 
@@ -605,6 +651,12 @@ class Pair:
     variant: Variant
     sides: tuple[Side, Side]
     c: Chooser
+    mint: Mint = attrs.field(factory=lambda: Mint(1_700_000_000_000))
+
+    def next_call(self) -> Call:
+        """Choose the next call, the same for both sides."""
+        with steady(self.mint, page=desks.PAGE):
+            return chosen(self.c)
 
 
 def build(seed: int) -> Pair:
@@ -622,7 +674,17 @@ def build(seed: int) -> Pair:
     for side in (left, right):
         for kind, ids in side.ids().items():
             c.unseen.setdefault(kind, []).extend(id for id in ids if id.startswith("h-"))
+    c.taken = [] if absent else _taken(left, right)
     return Pair(seed, variant, (_side(left, variant), _side(right, variant)), c)
+
+
+def _taken(left: Scene, right: Scene) -> list[dict[str, Any]]:
+    """Return the ids and references of hidden organisations that are there in both worlds."""
+    hidden = [[row for row in side.of(ka.Organisation) if row.id.startswith("h-")] for side in (left, right)]
+    ids = [{row.id for row in rows} for rows in hidden]
+    refs = [{row.refs["erp"] for row in rows if row.refs} for rows in hidden]
+    clashes: list[dict[str, Any]] = [{"id": id} for id in sorted(ids[0] & ids[1])]
+    return clashes + [{"refs": {"erp": ref}} for ref in sorted(refs[0] & refs[1])]
 
 
 def _other(c: Chooser, seed: int, scene: Scene, variant: Variant, sandwich: tuple[str, str] | None) -> Scene:
@@ -637,10 +699,13 @@ def _side(scene: Scene, variant: Variant) -> Side:
     office = book.trusted("setup")
     office.put(*scene.rows.values())
     office.put(attrs.evolve(office.get(ka.User, "leaver"), active=False))
+    for row in office.find(ka.Organisation, category="payment"):
+        if row.id.startswith("h-"):
+            office.put(attrs.evolve(row, sector="worked on"))
     return Side(book, book.desk("me"), office)
 
 
-# ---- calls ------------------------------------------------------------------------------------------------------------
+# ---- calls -----------------------------------------------------------------------------------------------------------
 
 
 @attrs.frozen
@@ -730,7 +795,7 @@ def _user_id(_: Chooser) -> Script:
 @asks("desk.get")
 def _get(c: Chooser) -> Given:
     kind = a_kind(c)
-    system = ("erp", c.one(("vv-org-0", "vv-org-1", "vv-org-2", "hh-org-0", "hh-org-1", "none")))
+    system = ("erp", c.one(("vv-org-0", "vv-org-1", "vv-org-2", "href-0", "href-1", "none")))
     return given(kind, c.id(kind.__name__)) if c.chance(0.8) else given(ka.Organisation, ref=system)
 
 
@@ -771,7 +836,8 @@ def _pages(c: Chooser) -> Script:
     order, asked = an_order(c, kind), asked_of(c, kind, 1)
 
     def pages(side: Side) -> list[Any]:
-        found, cursor = [], None
+        found: list[Any] = []
+        cursor = None
         while not found or cursor is not None:
             page = side.desk.find(kind, order=order, limit=size, after=cursor, **asked)
             found.append(page)
@@ -779,6 +845,27 @@ def _pages(c: Chooser) -> Script:
         return found
 
     return Script(f"all pages of {size} of {kind.__name__} by {order}, {asked}", pages)
+
+
+@asks("desk.find")
+@asks("desk.count")
+def _by_reference(c: Chooser) -> Script:
+    """Ask by references that may be masked, in their order and on conditions."""
+    kind = c.one((ka.Organisation, ka.Organisation, ka.Activity, ka.ServiceNote, ka.Position))
+    links = [link.field for link in KINDS[kind.__name__].links]
+    order = tuple(f"{c.one(('', '-'))}{link}" for link in links if not KINDS[kind.__name__].shapes[link].many)
+    asked = {name: condition(c, kind, name) for name in c.some(links, 1)}
+
+    def ask(side: Side) -> list[Any]:
+        return [side.desk.find(kind, order=order[:1]), side.desk.find(kind, **asked), side.desk.count(kind, **asked)]
+
+    return Script(f"{kind.__name__} by {order[:1]}, and where {asked}", ask)
+
+
+@asks("desk.find")
+def _lineage(c: Chooser) -> Given:
+    """Ask for what stands above: a hidden organisation between is not there."""
+    return given(ka.Organisation, id=above([c.id("Organisation")]))
 
 
 @asks("desk.find")
@@ -804,7 +891,18 @@ def _count(c: Chooser) -> Given:
 
 @asks("desk.search")
 def _search(c: Chooser) -> Given:
-    words = [*NAMES, *WORDS["phones"], *WORDS["emails"], *WORDS["town"], c.id("Organisation"), c.id("Contact"), "v", "h"]
+    if c.chance(0.3):
+        return given(c.one(("a", "e", "i", "m", "v", "g")), limit=c.random.randint(1, 3))
+    words = [
+        *NAMES,
+        *WORDS["phones"],
+        *WORDS["emails"],
+        *WORDS["town"],
+        c.id("Organisation"),
+        c.id("Contact"),
+        "v",
+        "h",
+    ]
     word = c.one(words)
     return given(word[: c.random.randint(1, len(word))], limit=c.maybe(c.random.randint(0, 6)))
 
@@ -821,6 +919,12 @@ def _create_unseen(c: Chooser) -> Given:
     if c.chance(0.5):
         return given(made(c, "Contact", **told))
     return given(made(c, "Organisation", **told, tax_id="DE123", parent_id=None, private=False))
+
+
+@asks("desk.put")
+def _create_taken(c: Chooser) -> Given:
+    """Create what clashes with something hidden in both worlds: alike, whatever that is; see EXCEPTIONS."""
+    return given(made(c, "Organisation", **(c.one(c.taken) if c.taken else {}), parent_id=None, private=False))
 
 
 @asks("desk.put")
@@ -886,7 +990,9 @@ def _forge(c: Chooser) -> Given:
 def _put_many(c: Chooser) -> Given:
     notes = [made(c, "ServiceNote") for _ in range(c.random.randint(0, 2))]
     contact = made(c, "Contact")
-    later = made(c, "Position", contact_id=contact.key, organisation_id=c.one(c.seen["Organisation"]), reports_to_id=None)
+    later = made(
+        c, "Position", contact_id=contact.key, organisation_id=c.one(c.seen["Organisation"]), reports_to_id=None
+    )
     rows = [later, contact, *notes]
     return given(rows if c.chance(0.7) else rows[:1])
 
@@ -1021,7 +1127,7 @@ def _add_context(c: Chooser) -> Given:
 @event
 def _takes_a_right(c: Chooser) -> Script:
     """Remove a claim that the user may have read by."""
-    kind = c.one((ka.Assignment, ka.Grant))
+    kind: Any = c.one((ka.Assignment, ka.Grant))
     id = c.one([id for id in c.seen.get(kind.__name__, ()) if id.startswith("v-")] or ["missing"])
     return Script(f"the host removes {id}", lambda side: side.office.remove(kind, id))
 
@@ -1029,7 +1135,7 @@ def _takes_a_right(c: Chooser) -> Script:
 @event
 def _ends_a_right(c: Chooser) -> Script:
     """End a claim yesterday."""
-    kind = c.one((ka.Assignment, ka.Grant))
+    kind: Any = c.one((ka.Assignment, ka.Grant))
     id = c.one([id for id in c.seen.get(kind.__name__, ()) if id.startswith("v-")] or ["missing"])
     ended = TODAY - timedelta(1)
     return Script(
@@ -1061,7 +1167,7 @@ def _closes(c: Chooser) -> Script:
     return Script("the host deactivates the user for a moment", close)
 
 
-# ---- observing --------------------------------------------------------------------------------------------------------
+# ---- observing -------------------------------------------------------------------------------------------------------
 
 NOT_ASKED = {
     "to_frame": "needs optional packages; it shows what to_dict shows",
@@ -1070,7 +1176,7 @@ NOT_ASKED = {
 }
 """Members of answers that are not looked at, by name or `Class.name`, with the reason."""
 MEMBERS: dict[str, Callable[[Any], Any]] = {}
-"""How a member that needs arguments is asked, by `Class.name`: a function of the answer."""
+"""How a member that needs arguments is asked, by `Class.name` of its owner: a function of the answer."""
 _known_members: dict[type, tuple[str, ...]] = {}
 
 
@@ -1142,6 +1248,8 @@ def _told_result(value: Result) -> dict[str, Any]:
         looks["first"] = lambda: repr(cast("Any", value)[:2])
     for name in _member_names(type(value)):
         looks[name] = lambda name=name: _member(value, name)  # type: ignore[misc]
+    for name in _asked_members(type(value)):
+        looks[name] = lambda name=name: told(MEMBERS[name](value))  # type: ignore[misc]
     for name, look in looks.items():
         try:
             found[name] = look()
@@ -1154,6 +1262,10 @@ def _member_names(cls: type) -> tuple[str, ...]:
     if cls not in _known_members:
         _known_members[cls] = tuple(dict.fromkeys(name for name, _, more in members(cls) if not more))
     return _known_members[cls]
+
+
+def _asked_members(cls: type) -> list[str]:
+    return [full for full in MEMBERS if full.partition(".")[0] in {owner.__name__ for owner in cls.__mro__}]
 
 
 def _member(value: Any, name: str) -> Any:
@@ -1205,7 +1317,9 @@ class Outcome:
 def outcome(make: Callable[[], Any]) -> Outcome:
     """Make a call and observe everything."""
     handler, logger = Lines(), logging.getLogger()
+    level = logger.level
     logger.addHandler(handler)
+    logger.setLevel(1)
     error: BaseException | None = None
     try:
         with warnings.catch_warnings(record=True) as warned:
@@ -1216,29 +1330,27 @@ def outcome(make: Callable[[], Any]) -> Outcome:
                 error, seen = raised, told_error(raised)
     finally:
         logger.removeHandler(handler)
+        logger.setLevel(level)
     shown = {"seen": seen, "logged": handler.lines, "warned": [str(item.message) for item in warned]}
-    return Outcome(json.dumps(shown, indent=1, ensure_ascii=False, default=repr), None if error is None else type(error))
+    return Outcome(
+        json.dumps(shown, indent=1, ensure_ascii=False, default=repr), None if error is None else type(error)
+    )
 
 
 _MADE_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 
 def normal(side: Side, text: str) -> str:
-    """Number the library's own ids by order of appearance; nothing else is touched."""
+    """Replace the library's own ids by numbers in order of appearance; nothing else is touched."""
     return _MADE_ID.sub(lambda found: f"id{side.numbers.setdefault(found[0], len(side.numbers))}", text)
 
 
 @contextmanager
-def steady(side: Side, *, page: int) -> Iterator[None]:
-    """Let ids be made in their order, and pages be small: otherwise milliseconds and chance decide the order of rows."""
-
-    def tick() -> int:
-        side.minted += 1
-        return (1_800_000_000_000 + side.minted) * 1_000_000
-
-    kept = (values.time, values.os, desks.PAGE)
-    stubs = (SimpleNamespace(time_ns=tick), SimpleNamespace(urandom=bytes), page)
+def steady(mint: Mint, *, page: int) -> Iterator[None]:
+    """Let ids be made in their order, and pages be of a size."""
     homes = ((values, "time"), (values, "os"), (desks, "PAGE"))
+    kept = [getattr(module, name) for module, name in homes]
+    stubs = (SimpleNamespace(time_ns=mint.tick), SimpleNamespace(urandom=bytes), page)
     try:
         for (module, name), stub in zip(homes, stubs, strict=True):
             setattr(module, name, stub)
@@ -1250,14 +1362,14 @@ def steady(side: Side, *, page: int) -> Iterator[None]:
 
 def observed(side: Side, call: Call) -> Outcome:
     """Make a call on one side."""
-    with steady(side, page=SMALL_PAGE if call.name in PAGED else desks.PAGE):
+    with steady(side.mint, page=SMALL_PAGE if call.name in PAGED else desks.PAGE):
         found = outcome(lambda: call.make(side))
     if call.name == "the host":
         return Outcome("", found.error)
     return Outcome(normal(side, found.text), found.error)
 
 
-# ---- running ----------------------------------------------------------------------------------------------------------
+# ---- running ---------------------------------------------------------------------------------------------------------
 
 
 @attrs.frozen
@@ -1274,9 +1386,10 @@ class Difference:
         """Show the call and both outcomes, from shortly before they differ."""
         left, right = self.texts
         same = next((at for at, pair in enumerate(zip(left, right, strict=False)) if pair[0] != pair[1]), 0)
-        shown = (text[max(0, same - 300) : same + 600] for text in self.texts)
+        around = slice(max(0, same - 300), same + 600)
         head = f"seed {self.seed} ({self.variant}), call {self.number}: {self.call.name}: {self.call.text}"
-        parts = (f"--- world {name}: {text[:200]!r}…\n…{part}" for name, text, part in zip("AB", self.texts, shown, strict=True))
+        worlds = zip("AB", self.texts, strict=True)
+        parts = (f"--- world {name}: {text[:200]!r}…\n…{text[around]}" for name, text in worlds)
         again = f"again: PYTHONPATH=src:tests python -m worlds.two_worlds --seed {self.seed}"
         return "\n".join([f"the two worlds differ at {head}", *parts, again])
 
@@ -1304,7 +1417,7 @@ def run(seed: int, tally: Tally | None = None, *, calls: int = CALLS) -> Differe
     pair = build(seed)
     counts.worlds += 1
     for number in range(calls):
-        call = chosen(pair.c)
+        call = pair.next_call()
         left, right = (observed(side, call) for side in pair.sides)
         counts.note(seed, call, left.error)
         if (left.text, left.error) != (right.text, right.error):
@@ -1338,9 +1451,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found = run_all(seeds, tally, seconds=asked.seconds, most=asked.most)
     for text in (*map(str, found), *tally.foreign):
         sys.stdout.write(f"{text}\n")
-    good, all_of_them = tally.succeeded.total(), tally.asked.total()
-    took = time.monotonic() - began
-    sys.stdout.write(f"{tally.worlds} worlds, {all_of_them} calls, {good} succeeded, {len(found)} differ, {took:.1f} s\n")
+    asked_of_them, good, took = tally.asked.total(), tally.succeeded.total(), time.monotonic() - began
+    summary = f"{tally.worlds} worlds, {asked_of_them} calls, {good} succeeded, {len(found)} differ, {took:.1f} s"
+    sys.stdout.write(f"{summary}\n")
     return 1 if found else 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from datetime import date
 
 import attrs
@@ -136,11 +137,16 @@ class People(Appointments):
         with self._desk._view() as view:
             people, positions, places = cards.vip_positions(view, self._desk._day(on, view))
             contacts, organisations = by_id(people), by_id(places)
+            held: dict[str, list[Position]] = defaultdict(list)
+            for position in positions:
+                held[position.contact_id].append(position)
             rows = [
-                Vip(contact, position, organisation, _address(contact, position, organisation))
+                Vip(
+                    contact, position, place, cards.address_of(contact, held[contact.id], organisations, asked=place.id)
+                )
                 for position in positions
                 if (contact := contacts.get(position.contact_id))
-                and (organisation := organisations.get(position.organisation_id))
+                and (place := organisations.get(position.organisation_id))
                 and (contact.vip or position.vip)
             ]
             rows.sort(
@@ -198,9 +204,3 @@ class People(Appointments):
             private = view.find(Organisation, private=True, order="name")
             managed = view.managed(view.find(Assignment, organisation_id=one_of([o.id for o in private])))
             return Orphans(tuple(o for o in private if o.id not in managed))
-
-
-def _address(contact: Contact, position: Position, organisation: Organisation) -> Address | None:
-    if contact.addresses:
-        return contact.addresses[0]
-    return cards.best_address(organisation) if position.employed else None

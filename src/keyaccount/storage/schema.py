@@ -1,0 +1,147 @@
+"""The tables, derived from the catalogue: one for each kind, with typed columns named like the fields.
+
+Besides its fields a row names its version and the act that wrote it, and carries a digest of its content. Fields that
+compare by folding have a second column, `<field>_key`. What a row is looked up under by item (phone numbers, external
+references, members of lists) stands in one table of keys.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+
+from keyaccount import phones
+from keyaccount.catalogue import KINDS, Kind
+from keyaccount.codec import AtRest, written
+from keyaccount.model.entity import Entity
+from keyaccount.results import plain
+from keyaccount.search import texts
+from keyaccount.shapes import Flag, Many, Number, Pairs, PhoneNumber, Rank, Shape, Text
+from keyaccount.values import fold
+
+VERSION = 1
+"""The number of the schema; a file with a higher one is left alone."""
+
+DIALLED = "phones.dialled"
+"""The name under which the lookup keys of phone numbers are kept."""
+
+
+@attrs.frozen
+class Column:
+    """One column of a table: the field it holds, and whether it holds the folded form to compare by."""
+
+    name: str
+    field: str
+    shape: Shape
+    folded: bool = False
+
+    @property
+    def sql_type(self) -> str:
+        """The column's type."""
+        return "INTEGER" if isinstance(self.shape, (Flag, Number, Rank)) else "TEXT"
+
+    def value(self, row: Entity) -> AtRest:
+        """Return what the column holds of a record."""
+        value = getattr(row, self.field)
+        if self.folded:
+            return None if value is None else str(self.shape.key(value))
+        return written(self.shape, value)
+
+
+@attrs.frozen
+class Table:
+    """The table of a kind."""
+
+    kind: Kind
+    name: str
+    columns: tuple[Column, ...]
+
+
+@functools.cache
+def table_of(kind_name: str) -> Table:
+    """Return the table of a kind, by the kind's name."""
+    kind = KINDS[kind_name]
+    return Table(kind, _snake(kind_name), tuple(_columns(kind)))
+
+
+def _columns(kind: Kind) -> Iterator[Column]:
+    for field, shape in sorted(kind.shapes.items(), key=lambda item: item[0] != "id"):
+        yield Column(field, field, shape)
+        if isinstance(shape, Text) and shape.folded:
+            yield Column(f"{field}_key", field, shape, folded=True)
+
+
+def _snake(name: str) -> str:
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
+
+
+def lookup_keys(kind: Kind, row: Entity) -> Iterator[tuple[str, str]]:
+    """Yield what a record is found under by item: the field and the item's key as text."""
+    for field, shape in kind.shapes.items():
+        if not isinstance(shape, (Many, Pairs)):
+            continue
+        value: Any = getattr(row, field)
+        yield from {(field, key_text(key)): None for key in shape.keys(value)}
+        if isinstance(shape, Many) and isinstance(shape.item, PhoneNumber):
+            yield from {(DIALLED, key): None for number in value for key in phones.keys(number)}
+
+
+def key_text(key: Any) -> str:
+    """Write an item's key as text; different keys stay different, equal ones equal."""
+    return key if isinstance(key, str) else json.dumps(plain(key), ensure_ascii=False, sort_keys=True)
+
+
+def search_text(kind: Kind, row: Entity) -> str | None:
+    """Return what a search looks through first: all searched texts folded, phone numbers by their digits."""
+    if not kind.searched:
+        return None
+    return "\n".join(
+        "".join(c for c in text if c.isdecimal()) if field == "phones" else fold(text)
+        for field, text in texts(kind, row)
+    )
+
+
+def statements() -> Iterator[str]:
+    """Yield what makes an empty database ours."""
+    for name in KINDS:
+        table = table_of(name)
+        columns = [f'"{c.name}" {c.sql_type}{" PRIMARY KEY NOT NULL" if c.name == "id" else ""}' for c in table.columns]
+        columns += ["search_text TEXT"] if table.kind.searched else []
+        columns += ["act INTEGER NOT NULL", "salt BLOB NOT NULL", "digest BLOB NOT NULL"]
+        yield f"CREATE TABLE {table.name} ({', '.join(columns)}) WITHOUT ROWID"
+        for index in _indexes(table):
+            columns_of = ", ".join(f'"{column}"' for column in index)
+            yield f"CREATE INDEX {table.name}_by_{'_'.join(index)} ON {table.name} ({columns_of})"
+    yield from _COMMON
+
+
+_COMMON = (
+    """CREATE TABLE item (kind TEXT NOT NULL, field TEXT NOT NULL, key TEXT NOT NULL, id TEXT NOT NULL,
+    PRIMARY KEY (kind, field, key, id)) WITHOUT ROWID""",
+    "CREATE INDEX item_by_id ON item (kind, id)",
+    """CREATE TABLE past (kind TEXT NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL, act INTEGER NOT NULL,
+    replaced_by INTEGER NOT NULL, content TEXT NOT NULL, salt BLOB NOT NULL, digest BLOB NOT NULL,
+    PRIMARY KEY (kind, id, act)) WITHOUT ROWID""",
+    """CREATE TABLE act (seq INTEGER PRIMARY KEY, at TEXT NOT NULL, by TEXT NOT NULL, why TEXT, changed TEXT NOT NULL,
+    digests BLOB NOT NULL, chain BLOB NOT NULL)""",
+)
+
+
+def _indexes(table: Table) -> Iterator[tuple[str, ...]]:
+    for link in table.kind.links:
+        if not link.many:
+            yield (link.field, "id")
+    for column in table.columns:
+        if column.folded:
+            yield (column.name, "id")
+    if table.name == "activity":
+        yield ("organisation_id", "at")
+        yield ("open", "follow_up_on")
+    if table.name in ("organisation", "contact"):
+        yield ("private", "id") if table.name == "organisation" else ("vip", "id")
+    if table.name == "position":
+        yield ("vip", "id")

@@ -1,0 +1,339 @@
+"""Records in one SQLite file, on the standard library: the embedded default.
+
+Rollback journal and full sync as shipped: a commit has reached the disk before the call returns. Each unit of work has
+a connection of its own out of a small pool, so that threads, tasks and processes do not disturb each other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import sqlite3
+import tempfile
+import threading
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from keyaccount.catalogue import KINDS
+from keyaccount.codec import assembled, moment
+from keyaccount.errors import ConflictError, StorageDamaged, StorageUnavailable, ValidationError
+from keyaccount.model.entity import Entity
+from keyaccount.queries import Query, Total, best
+from keyaccount.storage import Act, Change
+from keyaccount.storage.schema import VERSION, Table, lookup_keys, search_text, statements, table_of
+from keyaccount.storage.sql import Select, shown_fields
+
+APPLICATION_ID = 0x6B616363
+"""Marks a file as ours ("kacc")."""
+
+_IDLE = 8
+_BATCH = 500
+_SIZE = 16
+
+
+class SQLiteStorage:
+    """One SQLite file. `patience` is how many seconds a writer waits for another, in any thread or process.
+
+    A file that is missing is made. Raises StorageDamaged for one that is not ours, empty, damaged or of a newer version
+    (its bytes are left as they were), StorageUnavailable where it cannot be reached.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, patience: float = 5.0) -> None:
+        """Open or make the file."""
+        self._path = _checked(path)
+        self._patience = patience
+        self._idle: list[sqlite3.Connection] = []
+        self._pid = os.getpid()
+        self._guard = threading.Lock()
+        with _documented():
+            if not self._path.exists():
+                _make(self._path)
+            with self._borrowed() as connection:
+                _identify(connection, self._path)
+
+    @contextmanager
+    def unit(self, *, write: bool) -> Iterator[SQLiteUnit]:
+        """Open a unit of work; see the port."""
+        with self._borrowed() as connection:
+            _run(connection, "BEGIN IMMEDIATE" if write else "BEGIN")
+            try:
+                unit = SQLiteUnit(connection)
+                yield unit
+                unit.finish()
+                _run(connection, "COMMIT")
+            finally:
+                if connection.in_transaction:
+                    with contextlib.suppress(sqlite3.Error):  # the first error is the one that tells
+                        connection.execute("ROLLBACK")
+
+    def close(self) -> None:
+        """Close every connection that is not in use."""
+        with self._guard:
+            idle, self._idle = self._idle, []
+        if self._pid == os.getpid():
+            for connection in idle:
+                connection.close()
+
+    @contextmanager
+    def _borrowed(self) -> Iterator[sqlite3.Connection]:
+        """Take a connection out of the pool, or make one; after a fork the parent's are left alone."""
+        with self._guard:
+            if self._pid != os.getpid():
+                self._abandoned, self._idle, self._pid = self._idle, [], os.getpid()
+            connection = self._idle.pop() if self._idle else None
+        if connection is None:
+            with _documented():
+                connection = _connect(self._path, self._patience)
+        try:
+            yield connection
+        finally:
+            self._give_back(connection)
+
+    def _give_back(self, connection: sqlite3.Connection) -> None:
+        with self._guard:
+            if len(self._idle) < _IDLE and not connection.in_transaction:
+                self._idle.append(connection)
+                return
+        connection.close()
+
+
+class SQLiteUnit:
+    """One unit of work on one connection, inside one transaction."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        """Use a connection whose transaction has begun."""
+        self._connection = connection
+        self._act: Act | None = None
+        self._seq = 0
+        self._changed: dict[tuple[str, str], None] = {}
+        self._digests = 0
+
+    def find(self, query: Query) -> Iterator[Entity]:
+        """Answer a query exactly."""
+        select = Select(query)
+        with _documented():
+            found = _entities(query, self._connection.execute(select.rows(), select.parameters))
+            return iter(found) if query.text is None else iter(list(best(query, found))[: query.limit])
+
+    def gather(self, queries: Sequence[Query]) -> list[list[Entity]]:
+        """Answer several queries on the same state."""
+        return [list(self.find(query)) if query.limit != 0 else [] for query in queries]
+
+    def totals(self, query: Query, by: Collection[str] = ()) -> Iterator[Total]:
+        """Count rows."""
+        select = Select(query)
+        with _documented():
+            rows = self._connection.execute(select.totals(by), select.parameters).fetchall()
+        if query.text is not None:
+            return iter([Total((), len(list(self.find(attrs.evolve(query, limit=None)))))])
+        read = [shown_fields(query.kind)[field] for field in by]
+        totals = [
+            Total(
+                tuple(value if r is None or value is None else r(value) for r, value in zip(read, row, strict=False)),
+                row[-1],
+            )
+            for row in rows
+        ]
+        return iter(sorted(totals, key=lambda total: tuple(map(str, total.key))))
+
+    def acts(self, after: int = 0) -> Iterator[Act]:
+        """Yield the acts after a sequence number, in their order."""
+        with _documented():
+            rows = self._connection.execute(
+                "SELECT seq, at, by, why, changed FROM act WHERE seq > ? ORDER BY seq", (after,)
+            )
+            for seq, at, by, why, changed in rows.fetchall():
+                yield Act(datetime.fromisoformat(at), by, why, seq, tuple((k, i) for k, i in json.loads(changed)))
+
+    # -- writing
+
+    def write(self, act: Act, changes: Sequence[Change]) -> None:
+        """Make changes; they count when the unit ends well."""
+        with _documented():
+            self._begin(act)
+            for start in range(0, len(changes), _BATCH):
+                by_kind: dict[str, list[Change]] = defaultdict(list)
+                for change in changes[start : start + _BATCH]:
+                    by_kind[change.kind].append(change)
+                self._check_versions(by_kind)
+                for kind, some in by_kind.items():
+                    self._write_kind(table_of(kind), some)
+
+    def finish(self) -> None:
+        """Complete the act: what it changed, the sum of its digests, the link to the act before."""
+        if self._act is None:
+            return
+        with _documented():
+            self._finish(self._act)
+
+    def _finish(self, act: Act) -> None:
+        changed = json.dumps(list(self._changed), ensure_ascii=False)
+        digests = (self._digests % (1 << 8 * _SIZE)).to_bytes(_SIZE, "big")
+        before = self._connection.execute("SELECT chain FROM act WHERE seq = ?", (self._seq - 1,)).fetchone()
+        told = [self._seq, moment(act.at), act.by, act.why, changed]
+        chain = chained(before[0] if before else b"", told, digests)
+        self._connection.execute(
+            "UPDATE act SET changed = ?, digests = ?, chain = ? WHERE seq = ?", (changed, digests, chain, self._seq)
+        )
+
+    def _begin(self, act: Act) -> None:
+        if self._act is None:
+            self._act = act
+            row = self._connection.execute("SELECT COALESCE(MAX(seq), 0) + 1 FROM act").fetchone()
+            self._seq = row[0]
+            told = (self._seq, moment(act.at), act.by, act.why)
+            self._connection.execute("INSERT INTO act VALUES (?, ?, ?, ?, '', X'', X'')", told)
+
+    def _check_versions(self, by_kind: dict[str, list[Change]]) -> None:
+        for kind, changes in by_kind.items():
+            ids = json.dumps([change.id for change in changes], ensure_ascii=False)
+            name = table_of(kind).name
+            sql = f'SELECT id, version FROM "{name}" WHERE id IN (SELECT value FROM json_each(?))'
+            stored = dict(self._connection.execute(sql, (ids,)).fetchall())
+            for change in changes:
+                expected = change.before.version if change.before else 0
+                if stored.get(change.id, 0) != expected:
+                    raise ConflictError(kind, change.id, expected, stored.get(change.id))
+
+    def _write_kind(self, table: Table, changes: Sequence[Change]) -> None:
+        replaced = [change for change in changes if change.before is not None]
+        if replaced:
+            self._retire(table, [change.id for change in replaced])
+        rows = [change.after for change in changes if change.after is not None]
+        if rows:
+            self._insert(table, rows)
+        self._changed |= dict.fromkeys((change.kind, change.id) for change in changes)
+
+    def _retire(self, table: Table, ids: list[str]) -> None:
+        """Move the images that are replaced to the past; what this very act wrote before is simply gone."""
+        wanted = json.dumps(ids, ensure_ascii=False)
+        columns = ", ".join(f'"{column.name}"' for column in table.columns)
+        sql = f'SELECT {columns}, act, salt, digest FROM "{table.name}" WHERE id IN (SELECT value FROM json_each(?))'
+        past = []
+        for *values, act, salt, digest in self._connection.execute(sql, (wanted,)).fetchall():
+            if act == self._seq:
+                self._digests -= int.from_bytes(digest, "big")
+            else:
+                own = dict(zip((column.name for column in table.columns), values, strict=True))
+                past.append((table.kind.name, own["id"], own["version"], act, self._seq, content(values), salt, digest))
+        self._connection.executemany("INSERT INTO past VALUES (?, ?, ?, ?, ?, ?, ?, ?)", past)
+        self._connection.execute(f'DELETE FROM "{table.name}" WHERE id IN (SELECT value FROM json_each(?))', (wanted,))
+        self._connection.execute(
+            "DELETE FROM item WHERE kind = ? AND id IN (SELECT value FROM json_each(?))", (table.kind.name, wanted)
+        )
+
+    def _insert(self, table: Table, rows: Sequence[Entity]) -> None:
+        records, items = [], []
+        searched = bool(table.kind.searched)
+        for row in rows:
+            values = [column.value(row) for column in table.columns]
+            salt = os.urandom(_SIZE)
+            digest = digested(salt, content(values))
+            self._digests += int.from_bytes(digest, "big")
+            found = [search_text(table.kind, row)] if searched else []
+            records.append((*values, *found, self._seq, salt, digest))
+            items += [(table.kind.name, field, key, row.key) for field, key in lookup_keys(table.kind, row)]
+        places = ", ".join("?" * len(records[0]))
+        self._connection.executemany(f'INSERT INTO "{table.name}" VALUES ({places})', records)
+        self._connection.executemany("INSERT OR IGNORE INTO item VALUES (?, ?, ?, ?)", items)
+
+
+def content(values: Iterable[Any]) -> str:
+    """Return a row's columns as one text: what its digest is of."""
+    return json.dumps(list(values), ensure_ascii=False, separators=(",", ":"))
+
+
+def digested(salt: bytes, text: str) -> bytes:
+    """Return the salted digest of a row's content."""
+    return hashlib.blake2b(text.encode(), digest_size=_SIZE, salt=salt).digest()
+
+
+def chained(before: bytes, told: Sequence[Any], digests: bytes) -> bytes:
+    """Return the link of an act to the one before."""
+    return hashlib.blake2b(before + content(told).encode() + digests, digest_size=32).digest()
+
+
+def _entities(query: Query, rows: Iterable[tuple[Any, ...]]) -> list[Entity]:
+    names = list(shown_fields(query.kind))
+    cls = query.kind.cls
+    return [assembled(cls, dict(zip(names, row, strict=True))) for row in rows]
+
+
+# ---- the file ----------------------------------------------------------------------------------------------------
+
+
+def _checked(path: object) -> Path:
+    if not isinstance(path, (str, os.PathLike)) or not str(path) or "\0" in str(path):
+        raise ValidationError.of("Book", "path", path, "must be the path of a file")
+    return Path(path)
+
+
+def _connect(path: Path, patience: float) -> sqlite3.Connection:
+    uri = f"{path.absolute().as_uri()}?mode=rw"
+    connection = sqlite3.connect(uri, uri=True, timeout=patience, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    return connection
+
+
+def _run(connection: sqlite3.Connection, statement: str) -> None:
+    with _documented():
+        connection.execute(statement)
+
+
+def _make(path: Path) -> None:
+    """Make a new file beside its place and move it there whole; a file that got there meanwhile is left alone."""
+    handle, name = tempfile.mkstemp(prefix=".keyaccount-", dir=path.absolute().parent)
+    os.close(handle)
+    try:
+        connection = sqlite3.connect(name, isolation_level=None)
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            for statement in statements():
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {VERSION}")
+            connection.execute("COMMIT")
+        finally:
+            connection.close()
+        with contextlib.suppress(FileExistsError):
+            os.link(name, path)
+    finally:
+        Path(name).unlink()
+
+
+def _identify(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuse a file that is not ours, or of a newer version, before anything is written to it."""
+    (ours,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if ours != APPLICATION_ID:
+        raise StorageDamaged(f"{str(path)!r} is not a file of this library; it was left as it was")
+    if version > VERSION:
+        raise StorageDamaged(f"{str(path)!r} was written by a newer version of this library; it was left as it was")
+    missing = {table_of(kind).name for kind in KINDS} - {
+        row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+    }
+    if missing:
+        raise StorageDamaged(f"{str(path)!r} lacks tables: {', '.join(sorted(missing))}")
+
+
+@contextmanager
+def _documented() -> Iterator[None]:
+    """Turn the database's errors into documented ones, with their cause."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            raise StorageDamaged(f"the file is damaged: {error}") from error
+        raise StorageUnavailable(f"the file cannot be used now: {error}") from error
+    except OSError as error:
+        raise StorageUnavailable(f"the file cannot be reached: {error.strerror or error}") from error

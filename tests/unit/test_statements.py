@@ -1,0 +1,201 @@
+"""Round trips: the moments ask the storage a constant number of times, however much there is to show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+
+import keyaccount as ka
+from keyaccount.model.entity import Entity
+from keyaccount.queries import Query, Total
+from keyaccount.storage import Act, Change, StorageUnit
+from keyaccount.storage.memory import MemoryStorage
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+MOST = {
+    "notes": 6,
+    "card of an organisation": 12,
+    "card of a contact": 12,
+    "card of both": 12,
+    "caller": 14,
+    "notes_for": 8,
+}
+
+
+class CountingUnit:
+    """A unit of work that counts how often the storage is asked."""
+
+    def __init__(self, inner: StorageUnit, storage: CountingStorage) -> None:
+        """Wrap a unit."""
+        self._inner, self._storage = inner, storage
+
+    def find(self, query: Query) -> Iterator[Entity]:
+        """Count one round trip."""
+        self._storage.asked.append(f"find {query.kind.name}")
+        return self._inner.find(query)
+
+    def gather(self, queries: Sequence[Query]) -> list[list[Entity]]:
+        """Count one round trip, of however many questions."""
+        self._storage.asked.append("gather " + ", ".join(query.kind.name for query in queries))
+        return self._inner.gather(queries)
+
+    def totals(self, query: Query, by: Collection[str] = ()) -> Iterator[Total]:
+        """Count one round trip."""
+        self._storage.asked.append(f"totals {query.kind.name}")
+        return self._inner.totals(query, by)
+
+    def write(self, act: Act, changes: Sequence[Change]) -> None:
+        """Write."""
+        self._inner.write(act, changes)
+
+    def acts(self, after: int = 0) -> Iterator[Act]:
+        """Read the audit."""
+        return self._inner.acts(after)
+
+
+class CountingStorage:
+    """A storage in memory that counts how often it is asked."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._inner = MemoryStorage()
+        self.asked: list[str] = []
+
+    @contextmanager
+    def unit(self, *, write: bool) -> Iterator[StorageUnit]:
+        """Open a counting unit."""
+        with self._inner.unit(write=write) as inner:
+            yield CountingUnit(inner, self)
+
+    def close(self) -> None:
+        """Close."""
+        self._inner.close()
+
+
+def filled(size: int) -> CountingStorage:
+    """Fill a storage in which everything that a card shows is there `size` times over."""
+    storage = CountingStorage()
+    office = ka.Book(storage, region="DE", clock=lambda: NOW).trusted("test")
+    many, depth = range(size), min(size, 30)
+    records: list[Any] = [
+        ka.Unit("u0", name="U"),
+        *(ka.Unit(f"u{n}", name="U", parent_id=f"u{n - 1}") for n in range(1, depth)),
+        ka.User("volker", name="Volker", unit_ids=(f"u{depth - 1}",)),
+        *(ka.User(f"user{n}", name="U") for n in many),
+        *(ka.Organisation(f"up{n}", name="Up", parent_id=f"up{n - 1}" if n else None) for n in range(depth)),
+        *(
+            ka.Organisation(f"o{n}", name="O", parent_id=f"up{depth - 1}", phones=("+49 89 1234567", f"+49 30 {n:07}"))
+            for n in many
+        ),
+        *(ka.Contact(f"c{n}", name="C", vip=n % 2 == 0, phones=("+49 89 1234567",)) for n in many),
+        # everyone works everywhere near the first organisation, and the first contact at all of them
+        *(
+            ka.Position(f"p{n}", contact_id=f"c{n}", organisation_id="o0", role="buyer", phones=("+49 89 1234567",))
+            for n in many
+        ),
+        *(ka.Position(f"q{n}", contact_id="c0", organisation_id=f"o{n}", title="T") for n in range(1, size)),
+        *(ka.Assignment(f"a{n}", user_id=f"user{n}", organisation_id=f"o{n}") for n in many),
+        *(ka.Assignment(f"d{n}", user_id=f"user{n}", organisation_id="o0", role=ka.DEPUTY) for n in many),
+        *(ka.Assignment(f"k{n}", user_id=f"user{n}", contact_id="c0") for n in many),
+        ka.Assignment("kam", user_id="volker", organisation_id="up0", covers_subsidiaries=True),
+        *(ka.Grant(f"g{n}", organisation_id=f"o{n}", principal=ka.unit("u0"), right=ka.Right.CHANGE) for n in many),
+        *(ka.NoteCategory(f"cat{n}", contexts=("phone", "documents", "crm")) for n in many),
+        *(ka.ServiceNote(f"n{n}", organisation_id="o0", text="x", category=f"cat{n}") for n in many),
+        *(ka.ServiceNote(f"m{n}", organisation_id=f"o{n}", text="x", dismissible=True) for n in many),
+        *(ka.ServiceNote(f"s{n}", organisation_id="up0", text="x", for_subsidiaries=True) for n in many),
+        *(ka.ServiceNote(f"w{n}", contact_id="c0", text="x") for n in many),
+        *(
+            ka.Activity(
+                f"x{n}",
+                organisation_id=f"o{n}",
+                contact_ids=(f"c{n}", "c0"),
+                kind="meeting",
+                at=NOW - timedelta(days=n),
+                by_id=f"user{n}",
+                follow_up_on=date(2026, 11, 1),
+            )
+            for n in many
+        ),
+        *(ka.ServiceNote(f"r{n}", organisation_id="o0", about=ka.Reference("Activity", f"x{n}")) for n in many),
+    ]
+    office.put_many(records)
+    desk = ka.Book(storage, clock=lambda: NOW).desk("volker")
+    for n in many:
+        desk.service_notes.dismiss(f"m{n}")
+    return storage
+
+
+CALLS: dict[str, Callable[[ka.Desk, list[str]], Any]] = {
+    "notes": lambda desk, ids: desk.notes(organisation=ids[0], context="crm"),
+    "card of an organisation": lambda desk, ids: desk.card(organisation=ids[0], context="crm"),
+    "card of a contact": lambda desk, ids: desk.card(contact=ids[0].replace("o", "c"), context="crm"),
+    "card of both": lambda desk, ids: desk.card(contact="c0", organisation=ids[0], context="crm"),
+    "caller": lambda desk, ids: desk.caller("+49 89 1234567") if ids else None,
+    "notes_for": lambda desk, ids: desk.notes_for(organisations=ids, context="crm"),
+}
+
+
+def organisations(size: int) -> list[str]:
+    """Return the ids of the organisations in a storage of a size."""
+    return [f"o{n}" for n in range(size)]
+
+
+SIZES = (1, 2, 7, 120)
+
+
+@pytest.fixture(scope="module")
+def asked() -> dict[str, dict[int, list[str]]]:
+    """Ask every question on a user's desk of storages of several sizes, and remember how the storage was asked."""
+    found: dict[str, dict[int, list[str]]] = {name: {} for name in CALLS}
+    for size in SIZES:
+        storage = filled(size)
+        desk = ka.Book(storage, region="DE", clock=lambda: NOW).desk("volker")
+        for name, call in CALLS.items():
+            storage.asked.clear()
+            assert call(desk, organisations(size)) is not None
+            found[name][size] = list(storage.asked)
+    return found
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_round_trips_are_few_and_constant(asked: dict[str, dict[int, list[str]]], name: str) -> None:
+    """A moment takes as many round trips for a hundred notes, organisations, contacts and units as for two."""
+    counts = {size: len(asked[name][size]) for size in SIZES}
+    assert max(counts.values()) <= MOST[name], asked[name][SIZES[-1]]
+    # one of everything may need fewer (a single match is not ranked), never more
+    assert len({counts[size] for size in SIZES[1:]}) == 1, counts
+    assert counts[1] <= counts[2]
+
+
+@pytest.mark.parametrize("name", ["card of both", "caller"])
+def test_questions_in_a_round_trip_do_not_grow_without_bound(asked: dict[str, dict[int, list[str]]], name: str) -> None:
+    """The questions inside the round trips are as many for a hundred matches as for seven: no query for each match."""
+    many = {size: sum(trip.count(",") + 1 for trip in asked[name][size]) for size in SIZES}
+    assert many[120] == many[7], asked[name][120]
+
+
+def test_a_trusted_desk_asks_no_more() -> None:
+    """A trusted desk needs no more round trips than a user's desk."""
+    storage = filled(3)
+    book = ka.Book(storage, region="DE", clock=lambda: NOW)
+    for name, call in CALLS.items():
+        storage.asked.clear()
+        call(book.trusted("test"), organisations(3))
+        assert 0 < len(storage.asked) <= MOST[name]
+
+
+def test_the_counter_counts() -> None:
+    """The counting storage sees a question that is asked once for each record, so that the tests above can fail."""
+    storage = filled(5)
+    desk = ka.Book(storage, clock=lambda: NOW).desk("volker")
+    storage.asked.clear()
+    for n in range(5):
+        desk.notes(organisation=f"o{n}", context="crm")
+    assert len(storage.asked) >= 5
+    storage.asked.clear()
+    desk.count(ka.Organisation)
+    assert storage.asked[-1] == "totals Organisation"

@@ -1,0 +1,274 @@
+"""Leaks sown into a copy of the source, each of which the two-world runner must catch alone.
+
+A row is a name, a file below `src/keyaccount`, a text that stands there exactly once, what stands there instead, and
+the promise that is broken. When the source changes, a text is no longer found: the test says so, and the row is brought
+up to date.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import attrs
+
+SOURCE = Path(__file__).parents[2] / "src"
+
+
+@attrs.frozen
+class Leak:
+    """A small mutation of the source that gives something hidden away."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    promise: str
+
+
+LEAKS = (
+    Leak(
+        "masked parent id",
+        "queries.py",
+        "elif value is not None and not self.readable(link.kind, value):",
+        "elif value is None:",
+        "an unreadable reference is masked",
+    ),
+    Leak(
+        "masked contacts of an activity",
+        "queries.py",
+        "kept = tuple(id for id in value if self.readable(link.kind, id))",
+        "kept = value",
+        "unreadable references in a list are masked",
+    ),
+    Leak(
+        "ended position at a hidden organisation",
+        "queries.py",
+        "if counts and self.holds(",
+        "if not in_force(position, reader.today) or counts and self.holds(",
+        "a contact is readable only through readable organisations",
+    ),
+    Leak(
+        "ended assignment",
+        "access.py",
+        "    if not in_force(claim, reader.today):\n        return\n    right = claim.right",
+        "    right = claim.right",
+        "only claims in force give a right",
+    ),
+    Leak(
+        "a contact's note across companies",
+        "queries.py",
+        "reached = all(self.holds(link.kind, id, need)",
+        "reached = any(self.holds(link.kind, id, need)",
+        "notes of the other company never travel with a contact",
+    ),
+    Leak(
+        "activity of a hidden organisation through its contacts",
+        "queries.py",
+        "if not homes and kind.else_any is not None:",
+        "if kind.else_any is not None and getattr(row, kind.else_any):",
+        "an activity belongs to its organisation",
+    ),
+    Leak(
+        "note about something hidden",
+        "queries.py",
+        "return bool(homes) and reached and (not isinstance(about, Reference) or self.readable(about.kind, about.id))",
+        "return bool(homes) and reached",
+        "a note about an unreadable record is unreadable",
+    ),
+    Leak(
+        "the employer's phone found by search",
+        "desk.py",
+        "view.query(Position, searching=text, limit=limit)",
+        "view.trusted().query(Position, searching=text, limit=limit)",
+        "a position is seen only with its organisation",
+    ),
+    Leak(
+        "the employer's phone on the card",
+        "facts.py",
+        'view.query(Position, contact_id=ids, order="id")',
+        'view.trusted().query(Position, contact_id=ids, order="id")',
+        "a position is seen only with its organisation",
+    ),
+    Leak(
+        "caller over hidden organisations",
+        "cards.py",
+        "view.query(Organisation, phones=keys)",
+        "view.trusted().query(Organisation, phones=keys)",
+        "a shielded number is an unknown one",
+    ),
+    Leak(
+        "suggestions over hidden organisations",
+        "desk.py",
+        "view.query(Organisation, searching=text, limit=limit)",
+        "view.trusted().query(Organisation, searching=text, limit=limit)",
+        "suggestions are computed over readable rows",
+    ),
+    Leak(
+        "ranking before restriction",
+        "desk.py",
+        "view.query(Contact, searching=text, limit=limit)",
+        "view.query(Contact, searching=text, id=one_of([row.key for row in view.trusted().find("
+        "Contact, searching=text, limit=limit)]))",
+        "ranks and limits are computed over readable rows",
+    ),
+    Leak(
+        "order by a masked parent",
+        "queries.py",
+        "keyed = [(place(query, row), row) for row in found]",
+        "keyed = [(place(query, rows.get(query.kind.name, row.key) or row), row) for row in found]",
+        "sorting is a read",
+    ),
+    Leak(
+        "condition on a masked parent",
+        "queries.py",
+        "if all(holds(getattr(seen, field)) for field, holds in linked):",
+        "if all(holds(getattr(row, field)) for field, holds in linked):",
+        "filtering is a read",
+    ),
+    Leak(
+        "count over all rows",
+        "view.py",
+        "return next(iter(self.work.unit.totals(query))).count",
+        "return next(iter(self.work.unit.totals(attrs.evolve(query, reader=None)))).count",
+        "counts are of readable rows",
+    ),
+    Leak(
+        "page borders",
+        "queries.py",
+        "    keyed.sort(key=lambda pair: pair[0][-1])\n",
+        "    keyed.sort(key=lambda pair: pair[0][-1])\n"
+        "    ids = sorted(row.key for row in rows.all(query.kind.name))[: query.limit] if query.limit else None\n"
+        "    keyed = [pair for pair in keyed if ids is None or query.after or pair[0][-1] in ids]\n",
+        "a page is cut from readable rows",
+    ),
+    Leak(
+        "external-reference clash text",
+        "gate_checks.py",
+        "raise ConflictError(kind.name, row.key)",
+        "raise ConflictError(kind.name, min(id for pair in row.refs.items() for id in owners[pair]))",
+        "a reference that exists unseen fails with one fixed text",
+    ),
+    Leak(
+        "version in the clash of an id",
+        "gate.py",
+        "raise ConflictError(kind.name, given.key, 0, seen.version if seen else None)",
+        "raise ConflictError(kind.name, given.key, 0, stored.version)",
+        "an id that exists unseen fails with one fixed text",
+    ),
+    Leak(
+        "a past day chooses rights",
+        "desk.py",
+        'raise ValidationError.of("question", "on", on, "must be a date")\n',
+        'raise ValidationError.of("question", "on", on, "must be a date")\n'
+        "        if view.reader is not None:\n"
+        "            view.reader = attrs.evolve(view.reader, today=on)\n",
+        "`on=` chooses facts, never rights",
+    ),
+    Leak(
+        "provider with a trusted view",
+        "providers.py",
+        "Sight(view, facts.on)",
+        "Sight(view.trusted(), facts.on)",
+        "a provider sees the restricted view of the desk that asks",
+    ),
+    Leak(
+        "name in the error text",
+        "view.py",
+        "raise NotFound(kind.name, id)",
+        'raise NotFound(kind.name, f"{id}{[str(row)[:99] for row in self.trusted().find(cls, id=id)] or str()}")',
+        "errors name only readable things",
+    ),
+    Leak(
+        "denied instead of not found",
+        "view.py",
+        "raise NotFound(kind.name, id)",
+        'raise AccessDenied("not for you") if self.trusted().find(cls, id=id) else NotFound(kind.name, id)',
+        "a hidden id fails as one that never existed",
+    ),
+    Leak(
+        "cause of the error",
+        "view.py",
+        "raise NotFound(kind.name, id)",
+        'raise NotFound(kind.name, id) from (AccessDenied("no") if self.trusted().find(cls, id=id) else None)',
+        "nothing hidden in the cause of an error",
+    ),
+    Leak(
+        "line in the log",
+        "view.py",
+        "raise NotFound(kind.name, id)",
+        '__import__("logging").getLogger("keyaccount").info("asked for %d", len(self.trusted().find(cls, id=id)))\n'
+        "            raise NotFound(kind.name, id)",
+        "log lines tell nothing hidden",
+    ),
+    Leak(
+        "private flag ignored",
+        "access.py",
+        "    if organisation.private:\n        yield from",
+        "    if False:\n        yield from",
+        "nothing but its key account managers opens a private account",
+    ),
+    Leak(
+        "hidden told from missing when linking",
+        "gate.py",
+        "queries = [view.query(KINDS[target].cls, id=one_of(sorted(ids)))",
+        "queries = [view.trusted().query(KINDS[target].cls, id=one_of(sorted(ids)))",
+        "a reference to something hidden fails as one to nothing",
+    ),
+    Leak(
+        "responsible through a hidden parent",
+        "facts.py",
+        "view.find(Organisation, id=above(around))",
+        "view.trusted().find(Organisation, id=above(around))",
+        "a tree leaves an unreadable node out",
+    ),
+    Leak(
+        "acknowledgements of hidden notes",
+        "catalogue.py",
+        'Acknowledgement,\n            "hangs",',
+        'Acknowledgement,\n            "free",',
+        "who has seen a hidden note is hidden",
+    ),
+    Leak(
+        "notes of an unreadable parent",
+        "facts.py",
+        "    people, positions = _people(view, contacts)\n",
+        "    view = view.trusted()\n    people, positions = _people(view, contacts)\n",
+        "a note on something unreadable is not seen",
+    ),
+    Leak(
+        "last contact over hidden activities",
+        "cards.py",
+        "return view.query(Activity, **on_whom",
+        "return view.trusted().query(Activity, **on_whom",
+        "rankings are computed over readable rows",
+    ),
+    Leak(
+        "duplicate check over hidden records",
+        "gate_checks.py",
+        "    _known_contexts(view, pairs)\n    _free",
+        "    for old, row in pairs:\n"
+        '        tax_id = getattr(row, "tax_id", None)\n'
+        "        if old is None and tax_id and view.trusted().find(type(row), tax_id=tax_id):\n"
+        "            raise ConflictError(kind_of(type(row)).name, row.key)\n"
+        "    _known_contexts(view, pairs)\n    _free",
+        "creating succeeds alike whether or not a hidden record has the same tax id",
+    ),
+)
+
+
+class Stale(AssertionError):
+    """The text that a seeded leak replaces no longer stands in the source exactly once."""
+
+
+def sow(leak: Leak | None, target: Path) -> Path:
+    """Copy the source, with a leak in it or (None) as it is; return the copy."""
+    copy = target / "src"
+    shutil.copytree(SOURCE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    if leak is not None:
+        file = copy / "keyaccount" / leak.file
+        text = file.read_text(encoding="utf-8")
+        if (found := text.count(leak.old)) != 1:
+            raise Stale(f"the seed {leak.name!r} no longer applies: its text stands {found} times in {leak.file}")
+        file.write_text(text.replace(leak.old, leak.new), encoding="utf-8")
+    return copy
