@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime, tzinfo
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 from zoneinfo import ZoneInfo
@@ -20,6 +21,8 @@ from keyaccount.model.entity import Entity
 from keyaccount.model.notes import SHIPPED_CONTEXTS, Context, ExpectedProvider
 from keyaccount.model.organogram import User
 from keyaccount.providers import Provider
+from keyaccount.reach import Findings, unreached
+from keyaccount.requests import Request
 from keyaccount.storage import Act, Storage
 from keyaccount.storage.memory import MemoryStorage
 from keyaccount.values import unwritable
@@ -89,6 +92,36 @@ class Book:
             raise ValidationError.of("Book", "name", name, "must be a name for the audit")
         return Desk(self, user_id=None, name=name)
 
+    # -- the whole of it
+
+    def check(self, *, seal: str | None = None) -> Findings:
+        """Look for damage, edits behind the library's back, lost history, and records that nobody reaches.
+
+        With a `seal` that was kept elsewhere, also for a history that was cut off since. Nothing found gives an empty
+        answer. Sequence numbers and ids of all accounts are in it: it is for the host.
+        """
+        found = list(self._storage.check(seal))
+        if not found:
+            with self._work("keyaccount", write=False) as work:
+                found = list(unreached(self._bind(work, None)))
+        return Findings(tuple(found))
+
+    def backup(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Copy the book to a new file, consistently, while others go on working.
+
+        Raises ValidationError for a path that is taken, unless told to `overwrite`; StorageUnavailable.
+        """
+        if not isinstance(path, (str, os.PathLike)) or "\0" in str(path) or not str(path):
+            raise ValidationError.of("Book", "path", path, "must be the path of a file")
+        target = Path(path)
+        if target.is_symlink() or (target.exists() and not (overwrite and target.is_file())):
+            raise ValidationError.of("Book", "path", str(path), "is taken; choose another, or pass overwrite=True")
+        self._storage.backup(target, overwrite=overwrite)
+
+    def seal(self) -> str:
+        """Return a value that stands for the whole history up to now, for the host to keep elsewhere."""
+        return self._storage.seal()
+
     # -- life
 
     def close(self) -> None:
@@ -127,7 +160,9 @@ class Book:
         return View(work, reader, now.date(), now)
 
     @contextmanager
-    def _work(self, by: str, *, write: bool, why: str | None = None) -> Iterator[Work]:
+    def _work(
+        self, by: str, *, write: bool, why: str | None = None, key: str | None = None, once: bool = False
+    ) -> Iterator[Work]:
         """Join the transaction of this thread or task, or open a unit of work of its own."""
         if self._closed:
             raise StorageUnavailable("the book is closed")
@@ -137,10 +172,15 @@ class Book:
             return
         now = self.now()
         with self._storage.unit(write=write) as unit:
-            work = Work(unit, Act(now, by, why), self.policy)
+            work = Work(unit, Act(now, by, why, key), self.policy)
+            if once and key is not None:
+                work.request = Request()
+                if (before := unit.act_of(key)) is not None:
+                    work.act, work.replays = before, True
             try:
                 yield work
                 work.settle(now.date())
+                work.asked()
             finally:
                 work.closed = True
 
@@ -150,15 +190,23 @@ class Book:
         return current is not None and not current.closed
 
     @contextmanager
-    def _transaction(self, by: str, why: str | None) -> Iterator[None]:
+    def _transaction(self, by: str, why: str | None, key: str | None) -> Iterator[None]:
+        if key is not None:
+            self._check_key(key)
         if why is not None and (not isinstance(why, str) or unwritable(why) or len(why) > 10_000):  # noqa: PLR2004
             raise ValidationError.of("transaction", "why", why, "must be text")
-        with self._work(by, write=True, why=why) as work:
+        with self._work(by, write=True, why=why, key=key, once=True) as work:
             token = _open.set({**_open.get(), id(self): work})
             try:
                 yield
             finally:
                 _open.reset(token)
+
+    def _check_key(self, key: object) -> None:
+        if not isinstance(key, str) or not key or len(key) > 200 or unwritable(key, line=True):  # noqa: PLR2004
+            raise ValidationError.of("transaction", "key", key, "must be a short text")
+        if self._in_transaction():
+            raise ValidationError.of("transaction", "key", key, "cannot join a transaction that is open already")
 
     def _furnish(self) -> None:
         """Write what a new book ships with, and the names of providers this one has not seen before."""

@@ -13,6 +13,7 @@ import attrs
 
 from keyaccount.errors import ValidationError, nearest
 from keyaccount.model.activities import Activity
+from keyaccount.model.aliases import Alias
 from keyaccount.model.contacts import Contact, ContactRole, Position
 from keyaccount.model.entity import Entity
 from keyaccount.model.notes import Acknowledgement, Context, ExpectedProvider, NoteCategory, ServiceNote
@@ -151,6 +152,15 @@ KINDS = {
             stamped=WHO_AND_WHEN,
             personal=("text",),
             title="text",
+        ),
+        Kind(
+            Alias,
+            "hangs",
+            None,
+            home=("organisation_id", "contact_id"),
+            by_call="merging.merge",
+            fixed=("old_id",),
+            title="old_id",
         ),
         Kind(NoteCategory, "free", None),
         Kind(Context, "free", None),

@@ -11,11 +11,14 @@ import attrs
 
 from keyaccount import access, cards, gate
 from keyaccount.areas.activities import Activities
+from keyaccount.areas.merging import Merging
 from keyaccount.areas.notes import ServiceNotes
 from keyaccount.areas.people import People
 from keyaccount.calendars import is_day
 from keyaccount.catalogue import kind_of
 from keyaccount.errors import AccessDenied, NotFound, Problem, ValidationError, nearest, shown
+from keyaccount.history import History, history
+from keyaccount.model.aliases import Alias
 from keyaccount.model.contacts import Contact, Position
 from keyaccount.model.entity import Entity
 from keyaccount.model.organisations import Organisation
@@ -135,7 +138,7 @@ class Desk:
     an error is only of what its user may read.
     """
 
-    __slots__ = ("_book", "_name", "_user_id", "activities", "people", "service_notes")
+    __slots__ = ("_book", "_name", "_user_id", "activities", "merging", "people", "service_notes")
 
     def __init__(self, book: Book, *, user_id: str | None, name: str) -> None:
         """Belong to a book, for a user or (None) a trusted job."""
@@ -143,6 +146,7 @@ class Desk:
         self.people = People(self)
         self.activities = Activities(self)
         self.service_notes = ServiceNotes(self)
+        self.merging = Merging(self)
 
     def __repr__(self) -> str:
         """Show whose desk it is."""
@@ -155,12 +159,13 @@ class Desk:
 
     # -- records
 
-    def transaction(self, *, why: str | None = None) -> AbstractContextManager[None]:
+    def transaction(self, *, why: str | None = None, key: str | None = None) -> AbstractContextManager[None]:
         """Make all writes in the block one act, all or nothing; a transaction inside another joins it.
 
-        `why` is kept in the audit. Nothing of it is kept where the block raises.
+        `why` is kept in the audit. Nothing of it is kept where the block raises. A `key` makes it apply once: the same
+        writes under a key that was used before change nothing, other writes raise ValidationError.
         """
-        return self._book._transaction(self._name, why)
+        return self._book._transaction(self._name, why, key)
 
     @overload
     def put(self, entity: E, /) -> E: ...
@@ -203,7 +208,7 @@ class Desk:
             if ref is None:
                 if id is None:
                     raise ValidationError.of(kind_of(kind).name, "id", id, "give an id, or ref=(system, id)")
-                return view.get(kind, id)
+                return _by_id_or_alias(view, kind, id)
             if not isinstance(ref, (tuple, list)) or len(ref) != 2 or not all(isinstance(p, str) for p in ref):  # noqa: PLR2004
                 raise ValidationError.of(kind_of(kind).name, "ref", ref, "must be (system, id there)")
             found = view.find(kind, refs={ref[0]: ref[1]})
@@ -259,6 +264,14 @@ class Desk:
         """Remove a record and what hangs on it; needs `ADMINISTER`. Raises NotFound, AccessDenied."""
         with self._view(write=True) as view:
             gate.remove(view, kind_of(kind), id)
+
+    def history(self, kind: type[Entity], /, id: str) -> History:
+        """Return what a record has been, oldest first: who, when, why, before and after, with today's rights.
+
+        Raises NotFound where the record cannot be read now.
+        """
+        with self._view() as view:
+            return history(view, kind_of(kind), id)
 
     # -- rights
 
@@ -355,8 +368,8 @@ class Desk:
     # -- for the areas
 
     @contextmanager
-    def _view(self, *, write: bool = False) -> Iterator[View]:
-        with self._book._work(self._name, write=write) as work:
+    def _view(self, *, write: bool = False, key: str | None = None) -> Iterator[View]:
+        with self._book._work(self._name, write=write, key=key) as work:
             yield self._book._bind(work, self._user_id)
 
     @staticmethod
@@ -385,6 +398,19 @@ class Desk:
         ]
         if wrong:
             raise ValidationError(wrong)
+
+
+def _by_id_or_alias(view: View, kind: type[E], id: str) -> E:
+    """Read a record, or the one it was merged into."""
+    try:
+        return view.get(kind, id)
+    except NotFound:
+        known = view.find(Alias, old_id=id) if kind in (Organisation, Contact) else []
+    field = "organisation_id" if kind is Organisation else "contact_id"
+    target = next((found for alias in known if (found := getattr(alias, field))), None)
+    if target is None:
+        raise NotFound(kind.__name__, id)
+    return view.get(kind, target)
 
 
 def _resolve_later(view: View, later: Mapping[tuple[str, str], Problem]) -> None:

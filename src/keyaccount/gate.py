@@ -64,6 +64,11 @@ def put(
     """
     asked = tuple(entities)
     given = _with_contexts(_checked(asked))
+    if view.work.request is not None:
+        for row in given:
+            view.work.request.put(row)
+        if view.work.replays:
+            return _replayed(view, cast("tuple[Entity, ...]", asked))
     drafts = _drafts(view, given)
     written = [draft for draft in drafts if draft.creates or draft.changed]
     if written:
@@ -84,6 +89,10 @@ def remove(view: View, kind: Kind, id: str) -> None:
     Needs `ADMINISTER`. A contact leaves the accounts that this desk sees; where it has positions elsewhere, it stays
     there. Raises NotFound, AccessDenied.
     """
+    if view.work.request is not None:
+        view.work.request.remove(kind.name, id)
+        if view.work.replays:
+            return
     row = view.get(kind.cls, id)
     _authorise_removal(view, kind, row)
     doomed: list[Entity] = [row]
@@ -97,6 +106,38 @@ def remove(view: View, kind: Kind, id: str) -> None:
         if len(view.trusted().find(Position, contact_id=id)) > len(own):
             doomed = [*own]
     _write_removal(view, doomed)
+
+
+def apply(view: View, changes: Sequence[Change], *, moves: bool = False) -> None:
+    """Write changes that were authorised as a whole (a merge, an undo), after the same checks as a put.
+
+    `moves` lets records change what they hang on for good.
+    """
+    pairs = [(change.before, change.after) for change in changes if change.after is not None]
+    problems = list(problems_of(view, pairs, moves=moves))
+    if problems:
+        raise ValidationError(problems)
+    _mind_managers(view, [(change.before, change.after) for change in changes])
+    for change in changes:
+        if isinstance(change.after, Organisation) and change.after.private:
+            view.work.to_manage.setdefault(change.id, _UNMANAGED)
+    view.work.unit.write(view.work.act, changes)
+
+
+def need_administer(view: View, kind: Kind, ids: Iterable[str], what: str) -> None:
+    """Refuse a bound desk that does not hold `ADMINISTER` on these accounts or contacts."""
+    if view.reader is not None:
+        _hold(view, [Need(kind.name, id, Right.ADMINISTER, what) for id in ids])
+
+
+def _replayed(view: View, asked: tuple[Entity, ...]) -> tuple[Entity, ...]:
+    """Return what is stored now of what was put the first time."""
+    ids: dict[Kind, list[str]] = defaultdict(list)
+    for row in asked:
+        ids[kind_of(type(row))].append(row.key)
+    answers = view.gather(*(view.query(kind.cls, id=one_of(keys)) for kind, keys in ids.items()))
+    found = {(type(row).__name__, row.key): row for rows in answers for row in rows}
+    return tuple(found.get((type(row).__name__, row.key), row) for row in asked)
 
 
 # ---- drafting --------------------------------------------------------------------------------------------

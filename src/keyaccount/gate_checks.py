@@ -20,14 +20,15 @@ Pair = tuple[Entity | None, Entity]
 """A record before (None: new) and after."""
 
 
-def problems_of(view: View, pairs: Sequence[Pair]) -> Iterator[Problem]:
+def problems_of(view: View, pairs: Sequence[Pair], *, moves: bool = False) -> Iterator[Problem]:
     """Yield everything that is wrong with a set of changes taken together.
 
     Raises UnknownContext for a context that is not registered, ConflictError where an external reference is taken.
     """
     _known_contexts(view, pairs)
     _free_references(view, pairs)
-    yield from _fixed_fields(pairs)
+    if not moves:
+        yield from _fixed_fields(pairs)
     yield from _mapped_roles(view, pairs)
     yield from _closing_subjects(pairs)
     for kind in KINDS.values():

@@ -16,6 +16,7 @@ from keyaccount.model.organisations import Organisation
 from keyaccount.model.organogram import Unit, User
 from keyaccount.model.rights import KEY_ACCOUNT_MANAGER, Assignment, BreakGlass, Grant, Right, Substitution
 from keyaccount.queries import Query, above, below, conditions, one_of, ordering
+from keyaccount.requests import Request
 from keyaccount.spans import in_force
 from keyaccount.storage import Act, StorageUnit
 
@@ -29,8 +30,21 @@ class Work:
     unit: StorageUnit
     act: Act
     policy: access.AccessPolicy
+    request: Request | None = None
+    replays: bool = False
     closed: bool = False
     to_manage: dict[str, str] = attrs.field(factory=dict)
+
+    def asked(self) -> None:
+        """Finish a transaction with an idempotency key: note what was asked, or compare with the first time."""
+        if self.request is None:
+            return
+        digest = self.request.digest()
+        if not self.replays:
+            self.act = attrs.evolve(self.act, request=digest)
+            self.unit.write(self.act, ())
+        elif digest != self.act.request:
+            raise ValidationError.of("transaction", "key", self.act.key, "was used before, for something else")
 
     def settle(self, today: date) -> None:
         """Check what must hold when the transaction commits: a private account has a manager in force."""

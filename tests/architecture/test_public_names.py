@@ -12,6 +12,7 @@ import pytest
 
 import keyaccount as ka
 from keyaccount.areas.activities import Activities
+from keyaccount.areas.merging import Merging
 from keyaccount.areas.notes import ServiceNotes
 from keyaccount.areas.people import People
 from keyaccount.results import Result
@@ -27,13 +28,14 @@ NAMES = set(
     """.split()
 )
 CALLS = {
-    ka.Desk: "activities caller card count find get may mine notes notes_for people put put_many readable_ids remove "
-    "search service_notes transaction user_id",
+    ka.Desk: "activities caller card count find get history may merging mine notes notes_for people put put_many "
+    "readable_ids remove search service_notes transaction user_id",
     People: "assign break_glass deputise end_assignment grant hand_over make_private open_up org_chart orphaned "
     "responsible revoke special_contact special_contacts vacant_roles vips who_may_read",
     Activities: "done follow_ups history last_contact log",
+    Merging: "merge undo",
     ServiceNotes: "acknowledge add_context dismiss set_category",
-    ka.Book: "close desk now trusted",
+    ka.Book: "backup check close desk now seal trusted",
 }
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol
 
 import attrs
@@ -33,13 +34,36 @@ class Change:
 
 @attrs.frozen
 class Act:
-    """What one transaction did, for the audit: when, by whom, why. `seq` is given by the adapter."""
+    """What one transaction did, for the audit: when, by whom, why.
+
+    `key` is the host's idempotency key and `request` the digest of what was asked for under it. `seq` and `changed`
+    (kinds and ids) are the adapter's.
+    """
 
     at: datetime
     by: str
     why: str | None = None
+    key: str | None = None
+    request: str | None = None
     seq: int = 0
     changed: tuple[tuple[str, str], ...] = ()
+
+
+@attrs.frozen
+class Image:
+    """A record as one act wrote it; None where the act removed it."""
+
+    act: Act
+    record: Entity | None
+
+
+@attrs.frozen
+class Finding:
+    """Something that a check found wrong: with which record (or act), and what."""
+
+    kind: str
+    id: str
+    what: str
 
 
 class StorageUnit(Protocol):
@@ -63,6 +87,12 @@ class StorageUnit(Protocol):
     def acts(self, after: int = 0) -> Iterator[Act]:
         """Yield the acts that came after a sequence number, in their order."""
 
+    def act_of(self, key: str) -> Act | None:
+        """Return the act that was written under an idempotency key, or None."""
+
+    def images(self, kind: str, id: str) -> Iterator[Image]:
+        """Yield everything one record has been, oldest first, whoever may see it."""
+
 
 class Storage(Protocol):
     """A place to keep records."""
@@ -73,6 +103,18 @@ class Storage(Protocol):
         Only one unit writes at a time; another waits for a bounded time, then raises StorageUnavailable. Units that
         read do not wait, and see the state from when they were opened.
         """
+
+    def check(self, seal: str | None = None) -> Iterator[Finding]:
+        """Yield what does not fit together any more: damage, edits behind the library's back, history that is gone.
+
+        With a `seal` that was kept elsewhere, also a history that was cut off since.
+        """
+
+    def backup(self, path: Path, *, overwrite: bool) -> None:
+        """Copy everything to a new file, consistently, while others go on working."""
+
+    def seal(self) -> str:
+        """Return a value that stands for the whole history up to now, to be kept elsewhere."""
 
     def close(self) -> None:
         """Let go of everything held open; the storage is not used afterwards."""

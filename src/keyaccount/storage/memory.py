@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import attrs
 
-from keyaccount.errors import ConflictError, StorageUnavailable
+from keyaccount.errors import ConflictError, StorageUnavailable, ValidationError
 from keyaccount.model.entity import Entity
 from keyaccount.queries import Index, Query, Total, run, total
-from keyaccount.storage import Act, Change
+from keyaccount.storage import Act, Change, Finding, Image
 
 _PATIENCE = 5.0
 
@@ -29,6 +31,7 @@ class MemoryStorage:
         """Start empty."""
         self._base = Index()
         self._acts: list[Act] = []
+        self._images: dict[tuple[str, str], list[Image]] = defaultdict(list)
         self._guard = threading.RLock()
         self._writer = threading.Lock()
         self._patience = patience
@@ -41,7 +44,7 @@ class MemoryStorage:
             raise StorageUnavailable("another transaction is still open; try again when it has ended")
         try:
             with self._guard:
-                unit = MemoryUnit(self._base, self._acts, self._guard)
+                unit = MemoryUnit(self._base, self._acts, self._images, self._guard)
                 self._open.add(unit)
             yield unit
             self._commit(unit)
@@ -51,8 +54,21 @@ class MemoryStorage:
             if write:
                 self._writer.release()
 
+    def check(self, seal: str | None = None) -> Iterator[Finding]:
+        """Find nothing but a seal of another history: what is in memory is not kept anywhere it could be damaged."""
+        if seal is not None and seal.partition(":")[0] not in map(str, range(len(self._acts) + 1)):
+            yield Finding("Act", seal.partition(":")[0], "is gone: the history was longer when it was sealed")
+
+    def backup(self, path: Path, *, overwrite: bool) -> None:
+        """Refuse: there is no file to copy."""
+        raise ValidationError.of("Book", "path", str(path), f"a book in memory is no file{' to replace' * overwrite}")
+
+    def seal(self) -> str:
+        """Return the number of acts."""
+        return f"{len(self._acts)}:"
+
     def close(self) -> None:
-        """Nothing is held open."""
+        """Let go of nothing: nothing is held open."""
 
     def _commit(self, unit: MemoryUnit) -> None:
         with self._guard:
@@ -66,18 +82,23 @@ class MemoryStorage:
                     self._base.discard(change.kind, change.id)
                 else:
                     self._base.add(change.after)
-            changed = tuple(unit.changes)
-            self._acts.append(attrs.evolve(unit.act, seq=len(self._acts) + 1, changed=changed))
+            act = attrs.evolve(unit.act, seq=len(self._acts) + 1, changed=tuple(unit.changes))
+            self._acts.append(act)
+            for name, change in unit.changes.items():
+                if change.before is not None or change.after is not None:
+                    self._images[name].append(Image(act, change.after))
 
 
 class MemoryUnit:
     """One unit of work: the common rows, with its own laid over them."""
 
-    def __init__(self, base: Index, acts: list[Act], guard: Any) -> None:  # the lock's own type has no name before 3.13
+    def __init__(
+        self, base: Index, acts: list[Act], images: Mapping[tuple[str, str], list[Image]], guard: Any
+    ) -> None:  # the lock's own type has no name before 3.13
         """See the state of this moment."""
         self._base, self._over = base, Index()
         self._hidden: set[tuple[str, str]] = set()
-        self._acts, self._seen = acts, len(acts)
+        self._acts, self._seen, self._images = acts, len(acts), images
         self._guard = guard
         self.act: Act | None = None
         self.changes: dict[tuple[str, str], Change] = {}
@@ -116,6 +137,18 @@ class MemoryUnit:
     def acts(self, after: int = 0) -> Iterator[Act]:
         """Yield the acts that this unit's state holds."""
         return iter(self._acts[after : self._seen])
+
+    def act_of(self, key: str) -> Act | None:
+        """Return the act written under a key, or None."""
+        return next((act for act in self._acts[: self._seen] if act.key == key), None)
+
+    def images(self, kind: str, id: str) -> Iterator[Image]:
+        """Yield everything one record has been, also in this unit."""
+        kept = [image for image in self._images.get((kind, id), ()) if image.act.seq <= self._seen]
+        own = self.changes.get((kind, id))
+        if own is not None and self.act is not None:
+            kept.append(Image(self.act, own.after))
+        return iter(kept)
 
     # -- rows, for the evaluator
 

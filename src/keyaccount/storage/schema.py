@@ -23,9 +23,6 @@ from keyaccount.search import texts
 from keyaccount.shapes import Flag, Many, Number, Pairs, PhoneNumber, Rank, Shape, Text
 from keyaccount.values import fold
 
-VERSION = 1
-"""The number of the schema; a file with a higher one is left alone."""
-
 DIALLED = "phones.dialled"
 """The name under which the lookup keys of phone numbers are kept."""
 
@@ -126,8 +123,8 @@ _COMMON = (
     """CREATE TABLE past (kind TEXT NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL, act INTEGER NOT NULL,
     replaced_by INTEGER NOT NULL, content TEXT NOT NULL, salt BLOB NOT NULL, digest BLOB NOT NULL,
     PRIMARY KEY (kind, id, act)) WITHOUT ROWID""",
-    """CREATE TABLE act (seq INTEGER PRIMARY KEY, at TEXT NOT NULL, by TEXT NOT NULL, why TEXT, changed TEXT NOT NULL,
-    digests BLOB NOT NULL, chain BLOB NOT NULL)""",
+    """CREATE TABLE act (seq INTEGER PRIMARY KEY, at TEXT NOT NULL, by TEXT NOT NULL, why TEXT, key TEXT UNIQUE,
+    request TEXT, changed TEXT NOT NULL, digests BLOB NOT NULL, chain BLOB NOT NULL)""",
 )
 
 
@@ -143,5 +140,7 @@ def _indexes(table: Table) -> Iterator[tuple[str, ...]]:
         yield ("open", "follow_up_on")
     if table.name in ("organisation", "contact"):
         yield ("private", "id") if table.name == "organisation" else ("vip", "id")
+    if table.name == "alias":
+        yield ("old_id", "id")
     if table.name == "position":
         yield ("vip", "id")

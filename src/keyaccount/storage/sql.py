@@ -340,7 +340,7 @@ class Select:
         return f"EXISTS (SELECT 1 FROM {readable} {other} WHERE {other}.id = {column})"
 
     def _permitted(self, kind: Kind, right: Right) -> str:
-        """Name the view of all records of a kind on which the reader holds a right; it is written once for a statement."""
+        """Name the view of all records of a kind on which the reader holds a right; a statement has it once."""
         name = f"permitted_{table_of(kind.name).name}_{int(right)}"
         if name not in self._views:
             at = self._alias()

@@ -7,14 +7,13 @@ a connection of its own out of a small pool, so that threads, tasks and processe
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import sqlite3
 import tempfile
 import threading
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -27,8 +26,10 @@ from keyaccount.codec import assembled, moment
 from keyaccount.errors import ConflictError, StorageDamaged, StorageUnavailable, ValidationError
 from keyaccount.model.entity import Entity
 from keyaccount.queries import Query, Total, best
-from keyaccount.storage import Act, Change
-from keyaccount.storage.schema import VERSION, Table, lookup_keys, search_text, statements, table_of
+from keyaccount.storage import Act, Change, Finding, Image, audit, migrations
+from keyaccount.storage.audit import chained, content, digested
+from keyaccount.storage.records import record_of
+from keyaccount.storage.schema import Table, lookup_keys, search_text, table_of
 from keyaccount.storage.sql import Select, shown_fields
 
 APPLICATION_ID = 0x6B616363
@@ -36,7 +37,6 @@ APPLICATION_ID = 0x6B616363
 
 _IDLE = 8
 _BATCH = 500
-_SIZE = 16
 
 
 class SQLiteStorage:
@@ -74,6 +74,23 @@ class SQLiteStorage:
                     with contextlib.suppress(sqlite3.Error):  # the first error is the one that tells
                         connection.execute("ROLLBACK")
 
+    def check(self, seal: str | None = None) -> Iterator[Finding]:
+        """Yield what does not fit together any more; see the port."""
+        with self.unit(write=False) as unit:
+            with _documented():
+                found = list(audit.findings(unit.connection, seal))
+            yield from found
+
+    def backup(self, path: Path, *, overwrite: bool) -> None:
+        """Copy everything to a new file, consistently, while others go on working."""
+        with self._borrowed() as connection, _documented():
+            _placed(path, connection.backup, overwrite=overwrite)
+
+    def seal(self) -> str:
+        """Return the number and the chain of the last act."""
+        with self.unit(write=False) as unit, _documented():
+            return audit.sealed(unit.connection)
+
     def close(self) -> None:
         """Close every connection that is not in use."""
         with self._guard:
@@ -110,7 +127,7 @@ class SQLiteUnit:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         """Use a connection whose transaction has begun."""
-        self._connection = connection
+        self.connection = connection
         self._act: Act | None = None
         self._seq = 0
         self._changed: dict[tuple[str, str], None] = {}
@@ -120,7 +137,7 @@ class SQLiteUnit:
         """Answer a query exactly."""
         select = Select(query)
         with _documented():
-            found = _entities(query, self._connection.execute(select.rows(), select.parameters))
+            found = _entities(query, self.connection.execute(select.rows(), select.parameters))
             return iter(found) if query.text is None else iter(list(best(query, found))[: query.limit])
 
     def gather(self, queries: Sequence[Query]) -> list[list[Entity]]:
@@ -131,7 +148,7 @@ class SQLiteUnit:
         """Count rows."""
         select = Select(query)
         with _documented():
-            rows = self._connection.execute(select.totals(by), select.parameters).fetchall()
+            rows = self.connection.execute(select.totals(by), select.parameters).fetchall()
         if query.text is not None:
             return iter([Total((), len(list(self.find(attrs.evolve(query, limit=None)))))])
         read = [shown_fields(query.kind)[field] for field in by]
@@ -147,11 +164,41 @@ class SQLiteUnit:
     def acts(self, after: int = 0) -> Iterator[Act]:
         """Yield the acts after a sequence number, in their order."""
         with _documented():
-            rows = self._connection.execute(
-                "SELECT seq, at, by, why, changed FROM act WHERE seq > ? ORDER BY seq", (after,)
-            )
-            for seq, at, by, why, changed in rows.fetchall():
-                yield Act(datetime.fromisoformat(at), by, why, seq, tuple((k, i) for k, i in json.loads(changed)))
+            return map(_act, self.connection.execute(f"{_ACTS} WHERE seq > ? ORDER BY seq", (after,)).fetchall())
+
+    def act_of(self, key: str) -> Act | None:
+        """Return the act written under a key, or None."""
+        with _documented():
+            row = self.connection.execute(f"{_ACTS} WHERE key = ?", (key,)).fetchone()
+            return None if row is None else _act(row)
+
+    def images(self, kind: str, id: str) -> Iterator[Image]:
+        """Yield everything one record has been, also in this unit."""
+        table = table_of(kind)
+        columns = ", ".join(f'"{column.name}"' for column in table.columns)
+        past_sql = "SELECT act, replaced_by, content FROM past WHERE kind = ? AND id = ? ORDER BY act"
+        with _documented():
+            past = self.connection.execute(past_sql, (kind, id)).fetchall()
+            row = self.connection.execute(f'SELECT act, {columns} FROM "{table.name}" WHERE id = ?', (id,)).fetchone()
+            acts = {
+                act.seq: act
+                for act in self._acts_in({seq for *seqs, _ in past for seq in seqs} | {row[0] if row else 0})
+            }
+        written = {act for act, _, _ in past} | {row[0] if row else 0}
+        for act, replaced_by, text in past:
+            yield Image(acts[act], record_of(table, json.loads(text)))
+            if replaced_by not in written:
+                yield Image(acts[replaced_by], None)
+        if row is not None:
+            yield Image(acts[row[0]], record_of(table, row[1:]))
+
+    def _acts_in(self, numbers: Collection[int]) -> Iterator[Act]:
+        wanted = json.dumps(sorted(numbers))
+        sql = f"{_ACTS} WHERE seq IN (SELECT value FROM json_each(?))"
+        found = self.connection.execute(sql, (wanted,)).fetchall()
+        if self._act is not None:
+            yield attrs.evolve(self._act, seq=self._seq)
+        yield from (_act(row) for row in found if row[0] != self._seq or self._act is None)
 
     # -- writing
 
@@ -176,28 +223,29 @@ class SQLiteUnit:
 
     def _finish(self, act: Act) -> None:
         changed = json.dumps(list(self._changed), ensure_ascii=False)
-        digests = (self._digests % (1 << 8 * _SIZE)).to_bytes(_SIZE, "big")
-        before = self._connection.execute("SELECT chain FROM act WHERE seq = ?", (self._seq - 1,)).fetchone()
-        told = [self._seq, moment(act.at), act.by, act.why, changed]
+        digests = (self._digests % (1 << 8 * audit.SIZE)).to_bytes(audit.SIZE, "big")
+        before = self.connection.execute("SELECT chain FROM act WHERE seq = ?", (self._seq - 1,)).fetchone()
+        told = [self._seq, moment(act.at), act.by, act.why, act.key, act.request, changed]
         chain = chained(before[0] if before else b"", told, digests)
-        self._connection.execute(
-            "UPDATE act SET changed = ?, digests = ?, chain = ? WHERE seq = ?", (changed, digests, chain, self._seq)
+        self.connection.execute(
+            "UPDATE act SET request = ?, changed = ?, digests = ?, chain = ? WHERE seq = ?",
+            (act.request, changed, digests, chain, self._seq),
         )
 
     def _begin(self, act: Act) -> None:
         if self._act is None:
-            self._act = act
-            row = self._connection.execute("SELECT COALESCE(MAX(seq), 0) + 1 FROM act").fetchone()
+            row = self.connection.execute("SELECT COALESCE(MAX(seq), 0) + 1 FROM act").fetchone()
             self._seq = row[0]
-            told = (self._seq, moment(act.at), act.by, act.why)
-            self._connection.execute("INSERT INTO act VALUES (?, ?, ?, ?, '', X'', X'')", told)
+            told = (self._seq, moment(act.at), act.by, act.why, act.key)
+            self.connection.execute("INSERT INTO act VALUES (?, ?, ?, ?, ?, NULL, '', X'', X'')", told)
+        self._act = act
 
     def _check_versions(self, by_kind: dict[str, list[Change]]) -> None:
         for kind, changes in by_kind.items():
             ids = json.dumps([change.id for change in changes], ensure_ascii=False)
             name = table_of(kind).name
             sql = f'SELECT id, version FROM "{name}" WHERE id IN (SELECT value FROM json_each(?))'
-            stored = dict(self._connection.execute(sql, (ids,)).fetchall())
+            stored = dict(self.connection.execute(sql, (ids,)).fetchall())
             for change in changes:
                 expected = change.before.version if change.before else 0
                 if stored.get(change.id, 0) != expected:
@@ -218,15 +266,15 @@ class SQLiteUnit:
         columns = ", ".join(f'"{column.name}"' for column in table.columns)
         sql = f'SELECT {columns}, act, salt, digest FROM "{table.name}" WHERE id IN (SELECT value FROM json_each(?))'
         past = []
-        for *values, act, salt, digest in self._connection.execute(sql, (wanted,)).fetchall():
+        for *values, act, salt, digest in self.connection.execute(sql, (wanted,)).fetchall():
             if act == self._seq:
                 self._digests -= int.from_bytes(digest, "big")
             else:
                 own = dict(zip((column.name for column in table.columns), values, strict=True))
                 past.append((table.kind.name, own["id"], own["version"], act, self._seq, content(values), salt, digest))
-        self._connection.executemany("INSERT INTO past VALUES (?, ?, ?, ?, ?, ?, ?, ?)", past)
-        self._connection.execute(f'DELETE FROM "{table.name}" WHERE id IN (SELECT value FROM json_each(?))', (wanted,))
-        self._connection.execute(
+        self.connection.executemany("INSERT INTO past VALUES (?, ?, ?, ?, ?, ?, ?, ?)", past)
+        self.connection.execute(f'DELETE FROM "{table.name}" WHERE id IN (SELECT value FROM json_each(?))', (wanted,))
+        self.connection.execute(
             "DELETE FROM item WHERE kind = ? AND id IN (SELECT value FROM json_each(?))", (table.kind.name, wanted)
         )
 
@@ -235,30 +283,24 @@ class SQLiteUnit:
         searched = bool(table.kind.searched)
         for row in rows:
             values = [column.value(row) for column in table.columns]
-            salt = os.urandom(_SIZE)
+            salt = os.urandom(audit.SIZE)
             digest = digested(salt, content(values))
             self._digests += int.from_bytes(digest, "big")
             found = [search_text(table.kind, row)] if searched else []
             records.append((*values, *found, self._seq, salt, digest))
             items += [(table.kind.name, field, key, row.key) for field, key in lookup_keys(table.kind, row)]
         places = ", ".join("?" * len(records[0]))
-        self._connection.executemany(f'INSERT INTO "{table.name}" VALUES ({places})', records)
-        self._connection.executemany("INSERT OR IGNORE INTO item VALUES (?, ?, ?, ?)", items)
+        self.connection.executemany(f'INSERT INTO "{table.name}" VALUES ({places})', records)
+        self.connection.executemany("INSERT OR IGNORE INTO item VALUES (?, ?, ?, ?)", items)
 
 
-def content(values: Iterable[Any]) -> str:
-    """Return a row's columns as one text: what its digest is of."""
-    return json.dumps(list(values), ensure_ascii=False, separators=(",", ":"))
+_ACTS = "SELECT seq, at, by, why, key, request, changed FROM act"
 
 
-def digested(salt: bytes, text: str) -> bytes:
-    """Return the salted digest of a row's content."""
-    return hashlib.blake2b(text.encode(), digest_size=_SIZE, salt=salt).digest()
-
-
-def chained(before: bytes, told: Sequence[Any], digests: bytes) -> bytes:
-    """Return the link of an act to the one before."""
-    return hashlib.blake2b(before + content(told).encode() + digests, digest_size=32).digest()
+def _act(row: tuple[Any, ...]) -> Act:
+    seq, at, by, why, key, request, changed = row
+    pairs = tuple((kind, id) for kind, id in json.loads(changed or "[]"))
+    return Act(datetime.fromisoformat(at), by, why, key, request, seq, pairs)
 
 
 def _entities(query: Query, rows: Iterable[tuple[Any, ...]]) -> list[Entity]:
@@ -290,24 +332,54 @@ def _run(connection: sqlite3.Connection, statement: str) -> None:
 
 
 def _make(path: Path) -> None:
-    """Make a new file beside its place and move it there whole; a file that got there meanwhile is left alone."""
+    """Make a new file; one that got there meanwhile is left alone."""
+    with contextlib.suppress(FileExistsError):
+        _placed(path, _furnish, overwrite=False)
+
+
+def _furnish(connection: sqlite3.Connection) -> None:
+    """Bring a database to the version this library writes, in one transaction."""
+    connection.isolation_level = None
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        (found,) = connection.execute("PRAGMA user_version").fetchone()
+        for statement in migrations.pending(found):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {migrations.version()}")
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            with contextlib.suppress(sqlite3.Error):  # the first error is the one that tells
+                connection.execute("ROLLBACK")
+
+
+def _placed(path: Path, fill: Callable[[sqlite3.Connection], object], *, overwrite: bool) -> None:
+    """Fill a new file beside its place and move it there whole, through to the disk."""
     handle, name = tempfile.mkstemp(prefix=".keyaccount-", dir=path.absolute().parent)
     os.close(handle)
     try:
-        connection = sqlite3.connect(name, isolation_level=None)
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            for statement in statements():
-                connection.execute(statement)
-            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version = {VERSION}")
-            connection.execute("COMMIT")
-        finally:
-            connection.close()
-        with contextlib.suppress(FileExistsError):
+        with contextlib.closing(sqlite3.connect(name)) as connection:
+            fill(connection)
+        with Path(name).open("rb") as file:
+            os.fsync(file.fileno())
+        if overwrite:
+            Path(name).replace(path)
+        else:
             os.link(name, path)
+        _sync_folder(path.absolute().parent)
     finally:
-        Path(name).unlink()
+        Path(name).unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring a folder's new entry to the disk, where the system can."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _identify(connection: sqlite3.Connection, path: Path) -> None:
@@ -316,13 +388,25 @@ def _identify(connection: sqlite3.Connection, path: Path) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if ours != APPLICATION_ID:
         raise StorageDamaged(f"{str(path)!r} is not a file of this library; it was left as it was")
-    if version > VERSION:
+    if version > migrations.version():
         raise StorageDamaged(f"{str(path)!r} was written by a newer version of this library; it was left as it was")
+    if version < migrations.version():
+        _migrate(connection, path, version)
     missing = {table_of(kind).name for kind in KINDS} - {
         row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
     }
     if missing:
         raise StorageDamaged(f"{str(path)!r} lacks tables: {', '.join(sorted(missing))}")
+
+
+def _migrate(connection: sqlite3.Connection, path: Path, found: int) -> None:
+    """Copy a file of an older version beside it, then bring it up to date; a copy that is there already is kept."""
+    copy = path.with_name(f"{path.name}.before-version-{migrations.version()}")
+    with contextlib.suppress(FileExistsError):
+        _placed(copy, connection.backup, overwrite=False)
+    (now,) = connection.execute("PRAGMA user_version").fetchone()
+    if now == found:
+        _furnish(connection)
 
 
 @contextmanager

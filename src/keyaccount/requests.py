@@ -1,0 +1,43 @@
+"""What was asked for under an idempotency key, as a digest: the same request gives the same."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+
+from keyaccount.catalogue import kind_of
+from keyaccount.codec import written
+from keyaccount.model.entity import Entity
+
+_MADE = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\b")
+"""Ids of the library's own making (UUID version 7): a repeated call makes new ones."""
+
+
+class Request:
+    """The digest of a transaction's writes, in their order; ids made by the library count by when they first appear."""
+
+    def __init__(self) -> None:
+        """Start with nothing asked."""
+        self._hash = hashlib.sha256()
+        self._made: dict[str, str] = {}
+
+    def put(self, record: Entity) -> None:
+        """Add a record that was put, without its version."""
+        shapes = kind_of(type(record)).shapes
+        fields = {
+            field: written(shape, getattr(record, field)) for field, shape in shapes.items() if field != "version"
+        }
+        self._add("put", type(record).__name__, json.dumps(fields, ensure_ascii=False, sort_keys=True))
+
+    def remove(self, kind: str, id: str) -> None:
+        """Add a removal."""
+        self._add("remove", kind, id)
+
+    def digest(self) -> str:
+        """Return the digest of everything so far."""
+        return self._hash.hexdigest()
+
+    def _add(self, *words: str) -> None:
+        text = _MADE.sub(lambda found: self._made.setdefault(found[0], f"made-{len(self._made)}"), "\0".join(words))
+        self._hash.update(f"{len(text)}:{text}".encode())
