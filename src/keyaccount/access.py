@@ -41,7 +41,8 @@ def _roles(given: Any) -> Any:
 
 
 def _ids(given: Any) -> Any:
-    return frozenset(given) if isinstance(given, (list, tuple, set, frozenset)) else given
+    listed = isinstance(given, (list, tuple, set, frozenset)) and all(isinstance(one, str) for one in given)
+    return frozenset(given) if listed else given
 
 
 @attrs.frozen(repr=False)
@@ -77,7 +78,7 @@ class AccessPolicy(Result):
             if not isinstance(right, Right) or right not in allowed:
                 names = " or ".join(item.name for item in allowed)
                 raise ValidationError.of("AccessPolicy", "roles", right, f"must be {names} for {shown(role)}")
-        if not isinstance(self.stewards, frozenset) or not all(isinstance(i, str) for i in self.stewards):
+        if not isinstance(self.stewards, frozenset) or not all(isinstance(one, str) for one in self.stewards):
             raise ValidationError.of("AccessPolicy", "stewards", self.stewards, "must be a set of user ids")
         if self.oversight is not None and not isinstance(self.oversight, Right):
             raise ValidationError.of("AccessPolicy", "oversight", self.oversight, "must be a Right or None")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, date, datetime, tzinfo
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -151,6 +152,8 @@ class Book:
         moment = self._clock()
         if not isinstance(moment, datetime) or moment.utcoffset() is None:
             raise ValidationError.of("Book", "clock", moment, "must return a datetime that knows its time zone")
+        if not date.min.year < moment.year < date.max.year:
+            raise ValidationError.of("Book", "clock", moment, "must return a moment of the years 2 to 9998")
         return moment.astimezone(self._zone)
 
     def _bind(self, work: Work, user_id: str | None) -> View:
@@ -168,7 +171,8 @@ class Book:
             raise StorageUnavailable("the book is closed")
         current = _open.get().get(id(self))
         if current is not None and not current.closed:
-            yield current
+            with current.nested() if write else contextlib.nullcontext():
+                yield current
             return
         now = self.now()
         with self._storage.unit(write=write) as unit:
@@ -200,7 +204,8 @@ class Book:
             try:
                 yield
             finally:
-                _open.reset(token)
+                with contextlib.suppress(ValueError):  # left in another context than it was entered in
+                    _open.reset(token)
 
     def _check_key(self, key: object) -> None:
         if not isinstance(key, str) or not key or len(key) > 200 or unwritable(key, line=True):  # noqa: PLR2004

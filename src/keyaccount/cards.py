@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, time
 from typing import Any, cast
 
 import attrs
 
 from keyaccount import phones
+from keyaccount.calendars import ONE_DAY
 from keyaccount.errors import NotFound, ValidationError
 from keyaccount.facts import Facts, gather
 from keyaccount.model.activities import Activity
@@ -152,7 +153,7 @@ def card(
     facts = gather(view, on, contacts=_given(contact), organisations=_given(organisation))
     _must_be_there(facts, contact, organisation)
     subject = facts.subject(contact, organisation)
-    last, next_follow_up, by, whom = _activities(view, contact, organisation)
+    last, next_follow_up, by, whom = _activities(view, contact, organisation, on)
     person = facts.contacts.get(contact or "")
     account = facts.organisations.get(subject.organisation_id or "")
     who, deputy = facts.looked_after(contact, subject.organisation_id)
@@ -216,23 +217,22 @@ def told(view: View, last: Activity, by: User | None, whom: Contact | None) -> L
     return LastContact(at, by, last.kind, whom, last.id)
 
 
-def last_contact_query(view: View, **on_whom: Any) -> Query:
-    """Ask for the latest two-way activity."""
-    return view.query(Activity, **on_whom, two_way=True, at=at_least(_EVER), order=("-at", "-id"), limit=1)
-
-
-_EVER = datetime.fromisoformat("0002-01-01T00:00:00+00:00")
+def last_contact_query(view: View, on: date, **on_whom: Any) -> Query:
+    """Ask for the latest two-way activity up to the end of a day, and not later than now."""
+    end = datetime.combine(on + ONE_DAY, time(), view.now.tzinfo)
+    until = at_most(min(view.now, end))
+    return view.query(Activity, **on_whom, two_way=True, at=until, order=("-at", "-id"), limit=1)
 
 
 def _activities(
-    view: View, contact: str | None, organisation: str | None
+    view: View, contact: str | None, organisation: str | None, on: date
 ) -> tuple[Activity | None, Activity | None, User | None, Contact | None]:
     """Read the last contact and the next follow-up: with the contact, for the organisation, whichever is asked."""
     whom: dict[str, Any] = {} if contact is None else {"contact_ids": contact}
     if organisation is not None:
         whom["organisation_id"] = organisation
     latest, following = view.gather(
-        last_contact_query(view, **whom),
+        last_contact_query(view, on, **whom),
         view.query(Activity, **whom, open=True, order=("follow_up_on", "id"), limit=1),
     )
     last = cast("Activity | None", latest[0] if latest else None)
@@ -370,7 +370,7 @@ def _ranked(view: View, matches: list[Match], on: date) -> list[Match]:
     contacts, positions, *latest = view.gather(
         view.query(Contact, id=one_of(people), vip=True),
         view.query(Position, contact_id=one_of(people), vip=True),
-        *(last_contact_query(view, **_whom(match)) for match in matches),
+        *(last_contact_query(view, on, **_whom(match)) for match in matches),
     )
     vips: set[Any] = {row.key for row in contacts}
     vips |= {(p.contact_id, p.organisation_id) for p in cast("list[Position]", positions) if in_force(p, on)}

@@ -25,7 +25,7 @@ from keyaccount.shapes import Flag, Many, Refer, Shape, shapes_of
 Reach = Literal["account", "contact", "hangs", "free"]
 """How a record is reached: it is an account; a contact (through its positions); it hangs on others; on no account."""
 
-Stamp = Literal["who", "when", "who?", "when?", "each time"]
+Stamp = Literal["who", "when", "who?", "when?", "each time", "kept"]
 
 
 @attrs.frozen
@@ -48,7 +48,7 @@ class Kind:
     only, and the user whom the `own` field names). `by_call` names the one call that writes the kind on bound desks.
 
     `stamped` are fields the library sets: who and when ("who?" and "when?" only where nothing is given, "each time" at
-    every write); `fixed` ones
+    every write, "kept": by the library alone); `fixed` ones
     never change after the first write. `personal` ones are blanked when a person is erased; `searched` ones are found
     by search; `derived` are properties that conditions and orders may use. `title` names a record in a sentence, `open`
     is the property that says it is not closed, `up` the field that makes the kind a forest.
@@ -73,12 +73,14 @@ class Kind:
     links: tuple[Link, ...] = attrs.field(init=False)
     dated: bool = attrs.field(init=False)
     up: str | None = attrs.field(init=False)
+    _by_field: dict[str, Link] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         """Read from the class what the class already says."""
         shapes = shapes_of(self.cls)
         self._set("name", self.cls.__name__)
         self._set("links", tuple(_links(shapes)))
+        self._set("_by_field", {link.field: link for link in self.links})
         self._set("dated", "valid_until" in shapes)
         self._set("up", next((link.field for link in self.links if link.kind == self.name), None))
         self._set("shapes", shapes | dict(self.derived))
@@ -88,7 +90,7 @@ class Kind:
 
     def link(self, field: str) -> Link | None:
         """Return the reference a field holds, or None."""
-        return next((link for link in self.links if link.field == field), None)
+        return self._by_field.get(field)
 
 
 def _links(shapes: dict[str, Shape]) -> Iterator[Link]:
@@ -116,7 +118,7 @@ KINDS = {
             Contact,
             "contact",
             Right.CHANGE,
-            stamped=(("created_by", "who"),),
+            stamped=(("created_by", "who"), ("formerly_held", "kept")),
             personal=("name", "salutation", "phones", "emails", "addresses", "birthday", "language"),
             searched=("id", "name", "emails", "phones", "refs", "addresses"),
             title="name",
@@ -170,6 +172,7 @@ KINDS = {
             "hangs",
             Right.READ,
             home=("note_id",),
+            own="user_id",
             fixed=("note_id", "user_id"),
             stamped=(("user_id", "who"), ("at", "each time")),
         ),

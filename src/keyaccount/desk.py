@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from datetime import date
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
 import attrs
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 E = TypeVar("E", bound=Entity)
 
 PAGE = 500
+LONGEST_PAGE = 8_000
 CHUNK = 1_000
 LIST_LIMIT = 1_000_000
 
@@ -69,9 +71,10 @@ class Found(Rows[E], Generic[E]):
     def __iter__(self) -> Iterator[E]:
         """Yield the records; a page that is not read yet is read when it is reached."""
         yield from self._first
-        count, page, complete = len(self._first), self._first, self._complete
+        count, page, complete, size = len(self._first), self._first, self._complete, PAGE
         while page and not complete and (self._limit is None or count < self._limit):
-            wanted = PAGE if self._limit is None else min(PAGE, self._limit - count)
+            size = min(2 * size, LONGEST_PAGE)
+            wanted = size if self._limit is None else min(size, self._limit - count)
             rows = self._page(place(self._query, page[-1]), wanted + 1)
             complete, page = len(rows) <= wanted, tuple(rows[:wanted])
             count += len(page)
@@ -86,6 +89,16 @@ class Found(Rows[E], Generic[E]):
         with self._desk._view() as view:
             count = view.count(attrs.evolve(self._query, reader=view.reader))
         return count if self._limit is None else min(count, self._limit)
+
+    @overload
+    def __getitem__(self, index: int) -> E: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[E, ...]: ...
+    def __getitem__(self, index: int | slice) -> E | tuple[E, ...]:
+        """Return one record by its place, or several; what stands in front is read without the rest."""
+        if isinstance(index, int) and 0 <= index < len(self._first):
+            return self._first[index]
+        return self._rows()[index]
 
     def __repr__(self) -> str:
         """Show the first few."""
@@ -183,9 +196,12 @@ class Desk:
         return stored[0] if len(entities) == 1 else stored
 
     def put_many(self, entities: Iterable[Entity]) -> int:
-        """Write a stream of records in one transaction; return their number. References may lead ahead."""
+        """Write a stream of records in one transaction; return their number.
+
+        The verdict is that of `put`. On a trusted desk references may lead ahead, to records that come later.
+        """
         count = 0
-        later: dict[tuple[str, str], Problem] = {}
+        later: dict[tuple[str, str], Problem] | None = {} if self._user_id is None else None
         if not isinstance(entities, Iterable):
             raise ValidationError.of("put_many", "entities", entities, "must be an iterable of records")
         with self._view(write=True) as view:
@@ -196,7 +212,7 @@ class Desk:
                     count += len(gate.put(view, chunk, later=later))
                     chunk = []
             count += len(gate.put(view, chunk, later=later))
-            _resolve_later(view, later)
+            _resolve_later(view, later or {})
         return count
 
     def get(self, kind: type[E], /, id: str | None = None, *, ref: tuple[str, str] | None = None) -> E:
@@ -204,6 +220,8 @@ class Desk:
 
         Raises NotFound where there is none, or none that this desk may read: the same error.
         """
+        if ref is not None and id is not None:
+            raise ValidationError.of(kind_of(kind).name, "ref", ref, "give an id or an external reference, not both")
         with self._view() as view:
             if ref is None:
                 if id is None:
@@ -230,8 +248,8 @@ class Desk:
 
         Conditions are by field: a value (a folded name, one item of a list, some pairs of a mapping), `ka.between`,
         `ka.at_least`, `ka.at_most`, `ka.one_of`, `ka.is_none`. `order` is a field, or several, with a minus for
-        descending; nothing comes last. `limit` and `after` (a `cursor`) page. Raises ValidationError for mistyped
-        fields and values, naming the nearest right one.
+        descending (its exact reverse); ascending, nothing comes last. `limit` and `after` (a `cursor`) page. Raises
+        ValidationError for mistyped fields and values, naming the nearest right one.
         """
         with self._view() as view:
             query = view.where(kind, conditions)
@@ -378,6 +396,8 @@ class Desk:
             return view.today
         if not is_day(on):
             raise ValidationError.of("question", "on", on, "must be a date")
+        if not date.min < on < date.max:
+            raise ValidationError.of("question", "on", on, "must lie between the first and the last day there is")
         return on
 
     @staticmethod
@@ -478,7 +498,9 @@ def _mine(view: View, reader: access.Reader) -> list[Organisation]:
 def _ids(name: str, given: object) -> list[str]:
     if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
         raise ValidationError.of("question", name, given, "must be an iterable of ids")
-    ids = list(given)
+    ids = list(islice(given, LIST_LIMIT + 1))
+    if len(ids) > LIST_LIMIT:
+        raise ValidationError.of("question", name, f"more than {LIST_LIMIT} ids", "ask for fewer at a time")
     for id in ids:
         if not isinstance(id, str):
             raise ValidationError.of("question", name, id, "must be an id (text)")

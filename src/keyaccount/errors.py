@@ -42,6 +42,15 @@ def shown(value: object) -> str:
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
+def article(name: str) -> str:
+    """Put the right article before a kind's name.
+
+    >>> article("Organisation"), article("User")
+    ('an Organisation', 'a User')
+    """
+    return f"{'an' if name[:1] in 'AEIO' else 'a'} {name}"
+
+
 def nearest(word: object, known: Iterable[str]) -> str:
     """Suggest the nearest known name as the end of a sentence, or say nothing when none is near.
 

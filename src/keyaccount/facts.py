@@ -218,7 +218,7 @@ def _rules(
         dismissed=FrozenMap(
             {a.note_id: a.says for a in seen if a.dismissed and a.says and a.says == shown.get(a.note_id)}
         ),
-        acknowledged=FrozenMap({a.note_id: a.at for a in seen}),
+        acknowledged=FrozenMap({a.note_id: a.says for a in seen if a.says}),
         about=FrozenMap(texts),
     )
 

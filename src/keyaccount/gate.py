@@ -14,13 +14,15 @@ import attrs
 
 from keyaccount import access
 from keyaccount.catalogue import KINDS, Kind, Link, kind_of, referring
-from keyaccount.errors import AccessDenied, ConflictError, NotFound, Problem, ValidationError, shown
+from keyaccount.errors import AccessDenied, ConflictError, NotFound, Problem, ValidationError, article, shown
 from keyaccount.gate_checks import problems_of
+from keyaccount.model.activities import Activity
 from keyaccount.model.contacts import Contact, Position
 from keyaccount.model.entity import Entity, evolved
 from keyaccount.model.notes import Context, Reference, lineage
 from keyaccount.model.organisations import Organisation
-from keyaccount.model.rights import KEY_ACCOUNT_MANAGER, Assignment, Right, Substitution
+from keyaccount.model.organogram import Unit, User
+from keyaccount.model.rights import KEY_ACCOUNT_MANAGER, Assignment, Grant, Principal, Right, Substitution
 from keyaccount.queries import one_of
 from keyaccount.storage import Change
 from keyaccount.values import new_id
@@ -46,10 +48,16 @@ class Draft:
 
     @property
     def changed(self) -> frozenset[str]:
-        """The fields that will hold something else; all of a new record."""
-        if self.stored is None:
+        """The fields that will hold something else, or were given so as the desk sees them; all of a new record."""
+        if self.stored is None or self.seen is None:
             return frozenset(self.kind.shapes)
-        return frozenset(f for f in self.kind.shapes if getattr(self.after, f) != getattr(self.stored, f))
+        if self.after == self.stored:
+            return frozenset()
+        fields = {field for field in self.kind.shapes if getattr(self.after, field) != getattr(self.stored, field)}
+        given = {
+            link.field for link in self.kind.links if getattr(self.given, link.field) != getattr(self.seen, link.field)
+        }
+        return frozenset(fields | given)
 
 
 def put(
@@ -70,12 +78,16 @@ def put(
         if view.work.replays:
             return _replayed(view, cast("tuple[Entity, ...]", asked))
     drafts = _drafts(view, given)
-    written = [draft for draft in drafts if draft.creates or draft.changed]
+    written = [draft for draft in drafts if draft.creates or draft.after != draft.stored]
+    if view.reader is not None and (problems := list(_dangling(view, drafts, None))):
+        _authorise(view, written)
+        raise ValidationError(problems)
     if written:
         managers = _managers(view, written)
         every = [*written, *managers]
         _authorise(view, every)
-        problems = [*_dangling(view, every, later), *problems_of(view, [(d.stored, d.after) for d in every])]
+        pairs = [(draft.stored, draft.after) for draft in every]
+        problems = [*(_dangling(view, every, later) if view.reader is None else ()), *problems_of(view, pairs)]
         if problems:
             raise ValidationError(problems)
         _write(view, every)
@@ -98,14 +110,22 @@ def remove(view: View, kind: Kind, id: str) -> None:
     doomed: list[Entity] = [row]
     if isinstance(row, Contact) and view.reader is not None:
         own = view.find(Position, contact_id=id)
-        denied = {p.organisation_id for p in own} - view.readable(
-            Organisation, [p.organisation_id for p in own], Right.ADMINISTER
-        )
-        if denied:
-            raise AccessDenied(f"removing Contact {shown(id)} needs ADMINISTER at every organisation of a position")
         if len(view.trusted().find(Position, contact_id=id)) > len(own):
+            _leave(view, id)
             doomed = [*own]
     _write_removal(view, doomed)
+
+
+def _leave(view: View, contact_id: str) -> None:
+    """Take a contact out of the activities this desk sees; elsewhere it stays."""
+    seen = [row.id for row in view.find(Activity, contact_ids=contact_id)]
+    changes = []
+    for row in view.trusted().find(Activity, id=one_of(seen)):
+        others = tuple(id for id in row.contact_ids if id != contact_id)
+        if row.organisation_id is not None or others:
+            left = attrs.evolve(row, contact_ids=others, version=row.version + 1)
+            changes.append(Change("Activity", row.id, row, left))
+    view.work.unit.write(view.work.act, changes)
 
 
 def apply(view: View, changes: Sequence[Change], *, moves: bool = False) -> None:
@@ -119,7 +139,8 @@ def apply(view: View, changes: Sequence[Change], *, moves: bool = False) -> None
         raise ValidationError(problems)
     _mind_managers(view, [(change.before, change.after) for change in changes])
     for change in changes:
-        if isinstance(change.after, Organisation) and change.after.private:
+        shielded = isinstance(change.before, Organisation) and change.before.private
+        if isinstance(change.after, Organisation) and change.after.private and not shielded:
             view.work.to_manage.setdefault(change.id, _UNMANAGED)
     view.work.unit.write(view.work.act, changes)
 
@@ -184,7 +205,7 @@ def _draft(view: View, kind: Kind, given: Entity, stored: Entity | None, seen: E
             return Draft(kind, given, None, None, attrs.evolve(_stamped(view, kind, given, None), version=1))
         same = seen is not None and _stamped(view, kind, given, seen) == attrs.evolve(seen, version=0)
         if seen is None or not same:
-            raise ConflictError(kind.name, given.key, 0, seen.version if seen else None)
+            raise ConflictError(kind.name, given.key, 0 if seen else None, seen.version if seen else None)
         return Draft(kind, given, stored, seen, stored)
     if stored is None or seen is None:
         raise NotFound(kind.name, given.key)
@@ -203,6 +224,10 @@ def _stamped(view: View, kind: Kind, given: Entity, stored: Entity | None) -> En
     changes: dict[str, Any] = {}
     for field, what in kind.stamped:
         value = getattr(given, field)
+        if what == "kept":
+            if view.reader is not None:
+                changes[field] = getattr(stored, field) if stored is not None else False
+            continue
         free = view.reader is None or what.endswith("?")
         if stored is not None:
             if not free or value is None:
@@ -214,15 +239,15 @@ def _stamped(view: View, kind: Kind, given: Entity, stored: Entity | None) -> En
 
 
 def _patched(kind: Kind, given: Entity, stored: Entity, seen: Entity) -> Entity:
-    """Keep the stored value of every field that was masked; of a list, the items that were."""
+    """Keep the stored value of what was masked and is handed back as it was shown; of a list, the items that were."""
     changes: dict[str, Any] = {}
     for link in kind.links:
         kept, shown_value, new = (getattr(row, link.field) for row in (stored, seen, given))
         if kept == shown_value:
             continue
-        if new == shown_value or not link.many:
+        if new == shown_value:
             changes[link.field] = kept
-        else:
+        elif link.many:
             changes[link.field] = (*new, *(id for id in kept if id not in shown_value and id not in new))
     return evolved(given, changes)
 
@@ -290,14 +315,17 @@ def _authorise_kind(view: View, draft: Draft) -> None:
     if reader is None:
         return
     if draft.kind.by_call is not None:
-        raise AccessDenied(f"a {draft.kind.name} is written by {draft.kind.by_call} only")
+        raise AccessDenied(f"{article(draft.kind.name)} is written by {draft.kind.by_call} only")
     if reader.steward:
         _authorise_steward(reader, draft)
-        return
+        if draft.kind.write is None:
+            return
+    if draft.kind.own is not None and draft.kind.write is not None and not _owns(reader, draft):
+        raise AccessDenied(f"{article(draft.kind.name)} is written by its own user only")
     if draft.kind.write is None and not _owns(reader, draft):
-        raise AccessDenied(f"a {draft.kind.name} is written by trusted desks and stewards only")
+        raise AccessDenied(f"{article(draft.kind.name)} is written by trusted desks and stewards only")
     if draft.creates and draft.kind.reach == "account" and not reader.policy.may_create:
-        raise AccessDenied(f"creating a {draft.kind.name} is for trusted desks and stewards here")
+        raise AccessDenied(f"creating {article(draft.kind.name)} is for trusted desks and stewards here")
 
 
 def _authorise_steward(reader: access.Reader, draft: Draft) -> None:
@@ -318,7 +346,7 @@ def _needs(draft: Draft) -> Iterator[Need]:
     kind, write = draft.kind, draft.kind.write
     if write is None:
         return
-    what = f"{'creating' if draft.creates else 'changing'} a {kind.name}"
+    what = f"{'creating' if draft.creates else 'changing'} {article(kind.name)}"
     if kind.reach in ("account", "contact"):
         if not draft.creates:
             guarded = {"private", "parent_id"} & draft.changed
@@ -329,6 +357,8 @@ def _needs(draft: Draft) -> Iterator[Need]:
     for row in (draft.seen, draft.after):
         for target, id in _home(kind, row):
             yield Need(target, id, write, what)
+    if isinstance(draft.after, Position) and draft.creates:
+        yield Need("Contact", draft.after.contact_id, Right.CHANGE, "giving a position")
 
 
 def _parent_needs(draft: Draft) -> Iterator[Need]:
@@ -380,7 +410,7 @@ def _authorise_covering(view: View, drafts: Sequence[Draft]) -> None:
 def _only_ends(draft: Draft) -> bool:
     """Say whether a change to a dated record does nothing but end it earlier."""
     before, after = (getattr(row, "valid_until", None) for row in (draft.stored, draft.after))
-    earlier = after is not None and (before is None or after < before)
+    earlier = before == after or (after is not None and (before is None or after < before))
     return earlier and not draft.creates and draft.changed <= {"valid_until", "version", "label", "refs", "extra"}
 
 
@@ -388,13 +418,13 @@ def _authorise_removal(view: View, kind: Kind, row: Entity) -> None:
     reader = view.reader
     if reader is None:
         return
-    what = f"removing a {kind.name}"
+    what = f"removing {article(kind.name)}"
     if kind.write is None:
         draft = Draft(kind, row, row, row, row)
         if kind.by_call is not None or not (reader.steward or _owns(reader, draft)):
             raise AccessDenied(f"{what} is for trusted desks and stewards only")
         _authorise_steward(reader, draft)
-    elif kind.reach == "account":
+    elif kind.reach in ("account", "contact"):
         _hold(view, [Need(kind.name, row.key, Right.ADMINISTER, what)])
     elif kind.reach == "hangs":
         home = [Need(target, id, Right.ADMINISTER, what) for target, id in _account_of(view, kind, row)]
@@ -436,9 +466,11 @@ def _dangling(view: View, drafts: Sequence[Draft], later: dict[tuple[str, str], 
 
 
 def _references(draft: Draft) -> Iterator[tuple[str, str, str]]:
-    """Yield the references that this change writes anew: field, kind, id."""
+    """Yield the references that are given anew, as far as the desk can see: field, kind, id."""
     for link in draft.kind.links:
-        value, before = (getattr(row, link.field) if row is not None else None for row in (draft.after, draft.stored))
+        value, before = (getattr(row, link.field) if row is not None else None for row in (draft.given, draft.seen))
+        if link.field in dict(draft.kind.stamped):
+            continue
         if link.many:
             yield from ((link.field, link.kind, id) for id in value or () if id not in (before or ()))
         elif value is not None and value != before:
@@ -491,9 +523,9 @@ def _write_removal(view: View, doomed: list[Entity]) -> None:
             else:
                 cleared[name] = (old, after)
         doomed = [row for row in by_id_and_kind(doomed) if (type(row).__name__, row.key) not in gone]
-    for contact in raw.find(Contact, id=one_of(_left_contacts(gone))):
+    for contact in raw.find(Contact, id=one_of(_left_contacts(raw, gone))):
         old, current = cleared.get(("Contact", contact.id), (contact, contact))
-        cleared["Contact", contact.id] = (old, evolved(current, {"created_by": None}))
+        cleared["Contact", contact.id] = (old, evolved(current, {"formerly_held": True}))
     changes = [Change(kind, id, row, None) for (kind, id), row in gone.items()]
     for name, (old, after) in cleared.items():
         if name not in gone:
@@ -506,10 +538,12 @@ def by_id_and_kind(rows: Iterable[Entity]) -> Iterable[Entity]:
     return {(type(row).__name__, row.key): row for row in rows}.values()
 
 
-def _left_contacts(gone: dict[tuple[str, str], Entity]) -> list[str]:
-    """Return the contacts that lose a position: they must not fall back to who once entered them."""
+def _left_contacts(raw: View, gone: dict[tuple[str, str], Entity]) -> list[str]:
+    """Return the contacts that lose their last position: they must not fall back to who once entered them."""
     left = {row.contact_id for row in gone.values() if isinstance(row, Position)}
-    return sorted(id for id in left if ("Contact", id) not in gone)
+    staying = raw.find(Position, contact_id=one_of(sorted(left))) if left else []
+    held = {row.contact_id for row in staying if ("Position", row.id) not in gone}
+    return sorted(id for id in left - held if ("Contact", id) not in gone)
 
 
 def _referring(raw: View, level: Sequence[Entity]) -> Iterator[tuple[Kind, Link, Entity]]:
@@ -521,6 +555,9 @@ def _referring(raw: View, level: Sequence[Entity]) -> Iterator[tuple[Kind, Link,
     answers = raw.gather(*(raw.where(kind.cls, {link.field: test}) for kind, link, test in asked))
     for (kind, link, _), rows in zip(asked, answers, strict=True):
         yield from ((kind, link, row) for row in rows)
+    principals = [Principal(type(row).__name__.lower(), row.key) for row in level if isinstance(row, (User, Unit))]
+    for grant in raw.find(Grant, principal=one_of(principals)) if principals else ():
+        yield KINDS["Grant"], Link("principal", "User", many=False, gone="remove"), grant
 
 
 def _cleared(link: Link, row: Entity, gone: dict[tuple[str, str], Entity]) -> Entity | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from typing import Any, cast
@@ -52,7 +53,7 @@ def merge(view: View, cls: type[Entity], winner_id: str, loser_id: str) -> Merge
     changes = list(_changes(raw, kind, winner, loser))
     gate.apply(view, changes, moves=True)
     stays = view.get(cls, winner_id)
-    return Merge(stays, loser_id, sum(change.after is not None for change in changes) - 2, view.work.act.key or "")
+    return Merge(stays, loser_id, _seen(view, changes), view.work.act.key or "")
 
 
 def undo(view: View, act_key: str) -> tuple[Entity, ...]:
@@ -71,12 +72,25 @@ def undo(view: View, act_key: str) -> tuple[Entity, ...]:
             )
     changed_since = [name for name, was in images.items() if was[-1].act.seq != act.seq]
     if changed_since:
+        known = [(kind, id) for kind, id in changed_since if view.readable(KINDS[kind].cls, [id])]
         raise ValidationError(
-            Problem(f"{kind} {shown(id)}", "", "", "was changed since the merge") for kind, id in changed_since
+            Problem(f"{kind} {shown(id)}", "", "", "was changed since the merge")
+            for kind, id in known or [("Act", act_key)]
         )
     changes = [_restored(kind, id, was) for (kind, id), was in images.items()]
     gate.apply(view, changes, moves=True)
-    return tuple(change.after for change in changes if change.after is not None and change.before is None)
+    back = [change for change in changes if change.before is None and change.after is not None]
+    return tuple(row for change in back for row in view.find(KINDS[change.kind].cls, id=change.id))
+
+
+def _seen(view: View, changes: Sequence[Change]) -> int:
+    """Count the moved records that can be read."""
+    ids: dict[str, list[str]] = defaultdict(list)
+    for change in changes:
+        if change.before is not None and change.after is not None:
+            ids[change.kind].append(change.id)
+    winner = 1
+    return sum(len(view.readable(KINDS[name].cls, some)) for name, some in ids.items()) - winner
 
 
 _TOKEN = "merge-"  # noqa: S105 - how the keys of merges begin, no secret

@@ -129,8 +129,11 @@ class Rows(Protocol):
 # ---- asking ----------------------------------------------------------------------------------------------
 
 
-def conditions(kind: Kind, given: Mapping[str, Any]) -> tuple[tuple[str, Test], ...]:
-    """Check conditions by field; raise one ValidationError that names every mistyped field and value."""
+def conditions(kind: Kind, given: Mapping[str, Any], *, inner: bool = False) -> tuple[tuple[str, Test], ...]:
+    """Check conditions by field; raise one ValidationError that names every mistyped field and value.
+
+    `inner` allows the tests that are for the rules: they look past what a reader sees.
+    """
     problems: list[Problem] = []
     tests: list[tuple[str, Test]] = []
     for field, value in given.items():
@@ -138,7 +141,7 @@ def conditions(kind: Kind, given: Mapping[str, Any]) -> tuple[tuple[str, Test], 
         test = value if isinstance(value, Test) else is_none if value is None else Test("is", value)
         if shape is None:
             problems.append(Problem(kind.name, field, shown(value), f"is no field{nearest(field, kind.shapes)}"))
-        elif reason := _refused(shape, test):
+        elif reason := _refused(shape, test, inner=inner):
             problems.append(Problem(kind.name, field, shown(test.value), reason))
         else:
             tests.append((field, test))
@@ -147,8 +150,10 @@ def conditions(kind: Kind, given: Mapping[str, Any]) -> tuple[tuple[str, Test], 
     return tuple(tests)
 
 
-def _refused(shape: Shape, test: Test) -> str | None:
-    if test.op in ("is_none", "dialled", *_CLOSURES):
+def _refused(shape: Shape, test: Test, *, inner: bool) -> str | None:
+    if test.op in ("dialled", *_CLOSURES):
+        return None if inner else "cannot be asked here"
+    if test.op == "is_none":
         return None
     if test.op in ("between", "at_least", "at_most") and (shape.many or not _scalar(shape)):
         return "has no order; compare with a value"
@@ -404,17 +409,18 @@ class Scope:
         return self._permits_hanging(kind, row, right)
 
     def _permits_contact(self, reader: access.Reader, contact: Contact, right: Right) -> bool:
-        """Decide on a contact by its positions: a current one carries any right there, another one `READ`.
+        """Decide on a contact by its positions: a current one carries `CHANGE` there, any of them `READ`.
 
-        Its own key account manager may change it. One that never held a position belongs to who entered it.
+        `ADMINISTER` is held at every organisation of a current position that can be read. Its own key account manager
+        may change it. One that never held a position belongs to who entered it.
         """
-        held = False
-        for position in cast("Iterable[Position]", self._rows.by("Position", "contact_id", (contact.id,))):
-            held = True
-            counts = right is Right.READ or in_force(position, reader.today)
-            if counts and self.holds("Organisation", position.organisation_id, right):
-                return True
-        if not held and (contact.created_by == reader.user.id or reader.steward):
+        held = list(cast("Iterable[Position]", self._rows.by("Position", "contact_id", (contact.id,))))
+        counting = {p.organisation_id for p in held if right is Right.READ or in_force(p, reader.today)}
+        there = [id for id in counting if self.readable("Organisation", id)]
+        enough = all if right is Right.ADMINISTER else any
+        if there and enough(self.holds("Organisation", id, right) for id in there):
+            return True
+        if not held and not contact.formerly_held and (contact.created_by == reader.user.id or reader.steward):
             return True
         return right <= Right.CHANGE and self._manages(reader, contact)
 

@@ -23,7 +23,8 @@ class Findings(Rows[Finding]):
 
 
 def unreached(view: View) -> Iterator[Finding]:
-    """Yield private accounts without a manager, contacts nobody can read, and assignments in roles nobody mapped."""
+    """Yield private accounts without a manager, contacts nobody reads, roles nobody mapped, and cycles."""
+    yield from _cycles(view)
     private = view.find(Organisation, private=True, order="id")
     managed = view.managed(view.find(Assignment, organisation_id=one_of([o.id for o in private])))
     for organisation in private:
@@ -38,3 +39,18 @@ def unreached(view: View) -> Iterator[Finding]:
     for assignment in view.find(Assignment, order="id"):
         if assignment.role not in view.work.policy.roles:
             yield Finding("Assignment", assignment.id, f"has a role that gives no right: {assignment.role!r}")
+
+
+def _cycles(view: View) -> Iterator[Finding]:
+    """Find organisations that stand under themselves: a desk that could not see the whole of it moved one there."""
+    parents = {row.id: row.parent_id for row in view.find(Organisation)}
+    sound: set[str] = set()
+    for start in parents:
+        path: dict[str, None] = {}
+        at: str | None = start
+        while at is not None and at not in sound and at not in path:
+            path[at] = None
+            at = parents.get(at)
+        if at is not None and at in path:
+            yield Finding("Organisation", at, "stands under itself")
+        sound.update(path)

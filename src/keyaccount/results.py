@@ -31,7 +31,7 @@ class Result:
     def __repr__(self) -> str:
         """Show the fields that say something; text is escaped as Python escapes it."""
         usual = {field.name: field.default for field in _attributes(type(self))}
-        told = (f"{name}={value!r}" for name, value in _fields(self) if value not in (None, (), "", usual[name]))
+        told = (f"{name}={value!r}" for name, value in _fields(self) if not _goes_without_saying(value, usual[name]))
         return f"{type(self).__name__}({', '.join(told)})"
 
     def to_dict(self) -> dict[str, Any]:
@@ -92,6 +92,13 @@ def frame(rows: Sequence[Mapping[str, Any]], backend: str) -> Any:
     if backend == "pyarrow":
         return package.table(columns)
     return package.DataFrame(columns)
+
+
+def _goes_without_saying(value: Any, usual: Any) -> bool:
+    """Say whether a field tells nothing: empty, or a flag as usual."""
+    if value is None or value in ((), ""):
+        return True
+    return bool(value == usual and (value is True or not value))
 
 
 def _cell(value: Any) -> Any:

@@ -8,6 +8,7 @@ field is described once.
 from __future__ import annotations
 
 import enum
+import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -15,8 +16,8 @@ from typing import Any, ClassVar, Literal
 
 import attrs
 
-from keyaccount.errors import Problem, ValidationError, shown
-from keyaccount.results import Result
+from keyaccount.errors import Problem, ValidationError, article, shown
+from keyaccount.results import Result, plain
 from keyaccount.values import FrozenMap, fold, frozen_json, unwritable
 
 ID_LIMIT = 200
@@ -70,7 +71,7 @@ class Text(Shape):
 
     def reason(self, value: Any) -> str | None:
         """Refuse what is no text, too long, or holds characters that make no sense."""
-        if value is None or value == "":
+        if value is None or value == "" or (self.required and isinstance(value, str) and not value.strip()):
             return "is required" if self.required else None
         if not isinstance(value, str):
             return f"must be text, not {type(value).__name__}"
@@ -174,6 +175,12 @@ class Day(Shape):
 
     unbounded: Literal["start", "end", ""] = ""
 
+    def normal(self, value: Any) -> Any:
+        """Return an exact `date`, so that no subclass of it travels on."""
+        if isinstance(value, date) and type(value) is not date and not isinstance(value, datetime):
+            return date.fromordinal(date.toordinal(value))
+        return value
+
     def reason(self, value: Any) -> str | None:
         """Refuse what is no date, and a moment."""
         if value is None or (isinstance(value, date) and not isinstance(value, datetime)):
@@ -188,7 +195,8 @@ class Moment(Shape):
     def normal(self, value: Any) -> Any:
         """Return the same moment in UTC."""
         if isinstance(value, datetime) and self.reason(value) is None:
-            return value.astimezone(UTC)
+            moment = value.astimezone(UTC)
+            return datetime.combine(date(moment.year, moment.month, moment.day), moment.time(), UTC)
         return value
 
     def reason(self, value: Any) -> str | None:
@@ -256,7 +264,7 @@ class One(Shape):
         """Refuse other types."""
         if value is None:
             return "is required" if self.required else None
-        return None if isinstance(value, self.of) else f"must be {_article(self.of.__name__)}"
+        return None if isinstance(value, self.of) else f"must be {article(self.of.__name__)}"
 
 
 @attrs.frozen
@@ -324,7 +332,9 @@ class Pairs(Shape):
 
     def normal(self, value: Any) -> Any:
         """Return a frozen mapping."""
-        if isinstance(value, FrozenMap) or not isinstance(value, Mapping) or len(value) > ITEM_LIMIT:
+        if not value and isinstance(value, FrozenMap):
+            return value
+        if not isinstance(value, Mapping) or len(value) > ITEM_LIMIT:
             return value
         try:
             return frozen_json(value)
@@ -357,7 +367,7 @@ class Pairs(Shape):
 
     def keys(self, value: Any) -> Iterable[Any]:
         """Return one key for each pair."""
-        return [(name, type(item).__name__, item) for name, item in value.items()]
+        return [(name, json.dumps(plain(item), ensure_ascii=False, sort_keys=True)) for name, item in value.items()]
 
 
 def _size(value: Any) -> int:
@@ -366,10 +376,6 @@ def _size(value: Any) -> int:
     if isinstance(value, Mapping):
         return sum(len(key) + _size(item) + 2 for key, item in value.items())
     return sum(map(_size, value)) + 2 if isinstance(value, tuple) else 8
-
-
-def _article(name: str) -> str:
-    return f"{'an' if name[0] in 'AEIOU' else 'a'} {name}"
 
 
 @attrs.frozen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date, datetime
 from typing import Any, TypeVar, cast
 
@@ -34,6 +35,17 @@ class Work:
     replays: bool = False
     closed: bool = False
     to_manage: dict[str, str] = attrs.field(factory=dict)
+
+    @contextmanager
+    def nested(self) -> Iterator[None]:
+        """Let a call inside a transaction leave nothing behind where it raises."""
+        to_manage, request = dict(self.to_manage), self.request and self.request.copy()
+        try:
+            with self.unit.nested():
+                yield
+        except BaseException:
+            self.to_manage, self.request = to_manage, request
+            raise
 
     def asked(self) -> None:
         """Finish a transaction with an idempotency key: note what was asked, or compare with the first time."""
@@ -89,7 +101,7 @@ class View:
     ) -> Query:
         """Make a query of this view's reader, with conditions by field."""
         kind = kind_of(cls)
-        where = conditions(kind, given)
+        where = conditions(kind, given, inner=True)
         return Query(kind, where, searching, self.reader, holding, ordering(kind, order), limit)
 
     def where(self, cls: type[Entity], given: Mapping[str, Any], *, limit: int | None = None) -> Query:

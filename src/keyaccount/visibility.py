@@ -9,11 +9,11 @@ from typing import Any
 
 import attrs
 
-from keyaccount.errors import UnknownContext
+from keyaccount.errors import UnknownContext, ValidationError
 from keyaccount.model.notes import ServiceNote, Severity, lineage
 from keyaccount.results import Result, Rows
 from keyaccount.spans import in_force
-from keyaccount.values import FrozenMap
+from keyaccount.values import FrozenMap, unwritable
 
 
 @attrs.frozen(repr=False)
@@ -57,12 +57,12 @@ class Rules(Result):
     categories: FrozenMap[str, tuple[str, ...]] = FrozenMap()
     audience: frozenset[str] | None = None
     dismissed: FrozenMap[str, str] = FrozenMap()
-    acknowledged: FrozenMap[str, datetime | None] = FrozenMap()
+    acknowledged: FrozenMap[str, str] = FrozenMap()
     about: FrozenMap[str, str] = FrozenMap()
 
 
 def _params(given: Mapping[str, Any]) -> FrozenMap[str, Any]:
-    return FrozenMap(given)
+    return FrozenMap(given) if isinstance(given, Mapping) else given
 
 
 @attrs.frozen(repr=False)
@@ -81,6 +81,18 @@ class ComputedNote(Result):
     contact_id: str | None = None
     provider: str = ""
     id: str = ""
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what could not be shown."""
+        wrong = {
+            "text": not isinstance(self.text, str) or not self.text or unwritable(self.text),
+            "severity": not isinstance(self.severity, Severity),
+            "code": self.code is not None and not isinstance(self.code, str),
+            "params": not isinstance(self.params, FrozenMap),
+        }
+        for name, is_wrong in wrong.items():
+            if is_wrong:
+                raise ValidationError.of("ComputedNote", name, getattr(self, name), "cannot be shown as a note")
 
 
 @attrs.frozen(repr=False)
@@ -190,7 +202,7 @@ def _written(
         contact_id=note.contact_id,
         must_acknowledge=note.must_acknowledge,
         dismissible=note.dismissible,
-        acknowledged=note.id in rules.acknowledged,
+        acknowledged=rules.acknowledged.get(note.id) == says(note),
         created_by=note.created_by,
         created_at=note.created_at,
     )

@@ -80,7 +80,7 @@ class Activities:
         """
         with self._desk._view() as view:
             view.get(Organisation, organisation)
-            (found,) = view.gather(cards.last_contact_query(view, organisation_id=organisation))
+            (found,) = view.gather(cards.last_contact_query(view, view.today, organisation_id=organisation))
             if not found:
                 return None
             last = cast("Activity", found[0])

@@ -134,9 +134,10 @@ class Appointments:
                 for row in view.find(Assignment, user_id=from_user, role=KEY_ACCOUNT_MANAGER, valid_until=at_least(day))
                 if in_force(row, day)
             ]
-            new = gate.put(view, [_successor(row, to_user, day) for row in old])
-            for row in old:
-                end(view, row, day - ONE_DAY)
+            last = day - ONE_DAY
+            new = [_successor(row, to_user, day) for row in old if row.valid_from is None or row.valid_from <= last]
+            ended = [_ended(row, to_user, last) for row in old]
+            written = gate.put(view, [*new, *ended])
             accounts = tuple(dict.fromkeys(row.organisation_id for row in old if row.organisation_id))
             people = tuple(dict.fromkeys(row.contact_id for row in old if row.contact_id))
             return HandoverNote(
@@ -145,7 +146,7 @@ class Appointments:
                 day,
                 accounts,
                 people,
-                cast("tuple[Assignment, ...]", new),
+                tuple(row for row in cast("tuple[Assignment, ...]", written) if row.user_id == to_user),
                 tuple(_in_flight(view, accounts, people)),
             )
 
@@ -252,6 +253,13 @@ def _successor(old: Assignment, user: str, start: date) -> Assignment:
         valid_from=start,
         valid_until=old.valid_until,
     )
+
+
+def _ended(old: Assignment, user: str, last_day: date) -> Assignment:
+    """Return an assignment ended on a day; one that would only begin later goes to the successor as it is."""
+    if old.valid_from is not None and old.valid_from > last_day:
+        return attrs.evolve(old, user_id=user)
+    return attrs.evolve(old, valid_until=last_day)
 
 
 def _in_flight(view: View, accounts: Sequence[str], people: Sequence[str]) -> list[Activity]:

@@ -127,6 +127,7 @@ class People(Appointments):
 
     def special_contacts(self, organisation: str, *, on: date | None = None) -> SpecialContacts:
         """Return all special contacts of an organisation on a day (today), by role."""
+        self._desk._check_ids({"organisation": organisation})
         with self._desk._view() as view:
             day = self._desk._day(on, view)
             card = cards.card(view, (), contact=None, organisation=organisation, context="crm", on=day)

@@ -16,7 +16,8 @@ class Contact(Entity):
     """A person, stored once, whatever they do at how many organisations.
 
     Phones, e-mails and addresses here are the person's own; those of a job belong to the `Position`. `created_by` is
-    the user who entered them: until the person holds a position, nobody else sees them.
+    the user who entered them: until the person holds a position, nobody else sees them. `formerly_held` says that the
+    last position was removed: then only trusted desks do.
     """
 
     id: str = identity()
@@ -32,6 +33,7 @@ class Contact(Entity):
     accepts_email: bool = field(Flag(), True)
     accepts_calls: bool = field(Flag(), True)
     created_by: str | None = field(Refer("User"))
+    formerly_held: bool = field(Flag(), False)
 
     @property
     def country(self) -> str | None:

@@ -145,7 +145,7 @@ class ServiceNote(Entity):
         ),
         Rule(
             ("text", "about"),
-            lambda text, about: bool(text.strip()) or about is not None,
+            lambda text, about: bool((text or "").strip()) or about is not None,
             "give a text, or what it is about",
         ),
         Rule(

@@ -84,6 +84,9 @@ class StorageUnit(Protocol):
         Raises ConflictError where a stored version is not the one a change was made from.
         """
 
+    def nested(self) -> AbstractContextManager[None]:
+        """Undo what is written in the block where it raises; what was written before stays."""
+
     def acts(self, after: int = 0) -> Iterator[Act]:
         """Yield the acts that came after a sequence number, in their order."""
 

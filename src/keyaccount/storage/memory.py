@@ -102,6 +102,7 @@ class MemoryUnit:
         self._guard = guard
         self.act: Act | None = None
         self.changes: dict[tuple[str, str], Change] = {}
+        self._log: list[tuple[tuple[str, str], Change | None, bool, Entity | None]] = []
 
     # -- the port
 
@@ -130,9 +131,32 @@ class MemoryUnit:
         for change in changes:
             name = (change.kind, change.id)
             first = self.changes.get(name)
+            self._log.append((name, first, name in self._hidden, self._over.get(*name)))
             self.changes[name] = attrs.evolve(change, before=first.before) if first else change
             self._lay(name, change.after)
         self.act = act
+
+    @contextmanager
+    def nested(self) -> Iterator[None]:
+        """Undo what is written in the block where it raises."""
+        act, mark = self.act, len(self._log)
+        try:
+            yield
+        except BaseException:
+            self.act = act
+            for name, change, hidden, row in reversed(self._log[mark:]):
+                self._restore(name, change, row, hidden=hidden)
+            del self._log[mark:]
+            raise
+
+    def _restore(self, name: tuple[str, str], change: Change | None, row: Entity | None, *, hidden: bool) -> None:
+        self._lay(name, row)
+        if not hidden:
+            self._hidden.discard(name)
+        if change is None:
+            del self.changes[name]
+        else:
+            self.changes[name] = change
 
     def acts(self, after: int = 0) -> Iterator[Act]:
         """Yield the acts that this unit's state holds."""

@@ -12,10 +12,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from keyaccount.access import Reader
-from keyaccount.catalogue import KINDS, Kind, Link
+from keyaccount.catalogue import Kind
 from keyaccount.codec import moment, reader_of, written
-from keyaccount.model.rights import DEPUTY, EVERYONE, KEY_ACCOUNT_MANAGER, Principal, Right, unit, user
 from keyaccount.queries import Key, Query, Test
 from keyaccount.search import prepared
 from keyaccount.shapes import (
@@ -26,13 +24,13 @@ from keyaccount.shapes import (
     Many,
     Moment,
     Number,
-    One,
     Pairs,
     Rank,
     Refer,
     Shape,
     Text,
 )
+from keyaccount.storage.restriction import restriction_for, sort_of
 from keyaccount.storage.schema import DIALLED, key_text, table_of
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -41,26 +39,24 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class Select:
     """One query on its way to SQL: `text` and `parameters`."""
 
-    def __init__(self, query: Query) -> None:
-        """Start with nothing bound."""
+    def __init__(self, query: Query, reader: dict[str, Any]) -> None:
+        """Start with the reader's parameters bound."""
         self.query = query
-        self.reader = query.reader
-        self.parameters: dict[str, Any] = {}
-        self._views: dict[str, str] = {}
-        self._aliases = 0
+        self.parameters: dict[str, Any] = dict(reader)
+        self._restriction = None if query.reader is None else restriction_for(sort_of(query.reader))
 
     # -- whole statements
 
     def rows(self) -> str:
         """Return the statement that answers the query, but for ranking a text search."""
         kind = self.query.kind
-        columns = ", ".join(self._shown(kind, "t", field) for field in shown_fields(kind))
-        where = self._where(kind, "t")
+        columns = ", ".join([self._shown(kind, "t", field) for field in shown_fields(kind)])
         order = ", ".join([*self._order(kind, "t"), "t.id"])
-        limit = (
-            "" if self.query.limit is None or self.query.text is not None else f" LIMIT {self.bind(self.query.limit)}"
+        cut = self.query.limit is not None and self.query.text is None
+        limit = f" LIMIT {self.bind(self.query.limit)}" if cut else ""
+        return self._with_views(
+            f"SELECT {columns} FROM {self._table} t WHERE {self._where(kind, 't')} ORDER BY {order}{limit}"
         )
-        return f"{self._with()}SELECT {columns} FROM {table_of(kind.name).name} t WHERE {where} ORDER BY {order}{limit}"
 
     def totals(self, by: Collection[str]) -> str:
         """Return the statement that counts the query's rows by some fields."""
@@ -68,8 +64,22 @@ class Select:
         groups = [self._shown(kind, "t", field) for field in by]
         where = self._where(kind, "t", paged=False)
         grouped = f" GROUP BY {', '.join(map(str, range(1, len(groups) + 1)))}" if groups else ""
-        table = table_of(kind.name).name
-        return f"{self._with()}SELECT {', '.join([*groups, 'COUNT(*)'])} FROM {table} t WHERE {where}{grouped}"
+        return self._with_views(
+            f"SELECT {', '.join([*groups, 'COUNT(*)'])} FROM {self._table} t WHERE {where}{grouped}"
+        )
+
+    @property
+    def _table(self) -> str:
+        return _quoted(table_of(self.query.kind.name).name)
+
+    def _with_views(self, text: str) -> str:
+        return text if self._restriction is None else self._restriction.views(text) + text
+
+    def _shown(self, kind: Kind, at: str, field: str, *, folded: bool = False) -> str:
+        """Return a field as the reader sees it, or the folded form that it compares by."""
+        if self._restriction is None or folded:
+            return f"{at}.{_quoted(field + '_key' if folded else field)}"
+        return self._restriction.shown(kind, at, field)
 
     def bind(self, value: Any) -> str:
         """Bind a value; return its place in the text."""
@@ -85,12 +95,13 @@ class Select:
 
     def _where(self, kind: Kind, at: str, *, paged: bool = True) -> str:
         parts = [self._meets(kind, at, field, test) for field, test in self.query.where]
-        parts.append(self.permits(kind, at, self.query.right))
+        if self._restriction is not None:
+            parts.append(self._restriction.permits(kind, at, self.query.right))
         if self.query.text is not None:
             parts.append(self._sought(at, self.query.text))
         elif paged and self.query.after is not None:
             parts.append(self._later(kind, at, self.query.after))
-        return " AND ".join(f"({part})" for part in parts)
+        return " AND ".join([f"({part})" for part in parts]) or "1"
 
     def _sought(self, at: str, text: str) -> str:
         """Narrow a text search down; the ranking decides."""
@@ -135,7 +146,9 @@ class Select:
 
     def _meets_many(self, kind: Kind, at: str, field: str, test: Test, shape: Many) -> str:
         link = kind.link(field)
-        readable = f" AND {self._reachable(link, 'i.key')}" if link is not None and self._masks(kind, link) else ""
+        rule = self._restriction
+        masked = rule is not None and link is not None and rule.masks(kind, link)
+        readable = f" AND {rule.reachable(link, 'i.key')}" if masked and rule and link else ""
         if test.op == "is_none":
             return f"NOT EXISTS (SELECT 1 FROM item i WHERE {self._at_item(kind, at, field)}{readable})"
         given = test.value if test.op == "one_of" else (test.value,)
@@ -160,7 +173,7 @@ class Select:
         return f"i.kind = {self.bind(kind.name)} AND i.field = {self.bind(field)} AND i.id = {at}.id"
 
     def _closure(self, kind: Kind, at: str, test: Test) -> str:
-        table, up = table_of(kind.name).name, _quoted(kind.up or "id")
+        table, up = _quoted(table_of(kind.name).name), _quoted(kind.up or "id")
         near, far = ("c.up", "n.id") if test.op == "above" else ("c.id", f"n.{up}")
         row = f"SELECT n.id, n.{up} FROM {table} n"
         start = f"{row} WHERE n.id IN {self.bind_all(test.value)}"
@@ -195,211 +208,12 @@ class Select:
         chain.append(" AND ".join([*equal, f"{at}.id > {self.bind(after[-1])}"]))
         return " OR ".join(f"({part})" for part in chain)
 
-    # -- restriction
-
-    def permits(self, kind: Kind, at: str, right: Right) -> str:
-        """Return the condition that the reader holds a right on a row: the rule of `access`, compiled."""
-        reader = self.reader
-        if reader is None:
-            return "1"
-        if kind.reach == "free":
-            return "1" if right is Right.READ or reader.steward else "0"
-        if kind.reach == "account":
-            return self._permits_account(reader, at, right)
-        if kind.reach == "contact":
-            return self._permits_contact(reader, at, right)
-        return self._permits_hanging(kind, at, right)
-
-    def _permits_account(self, reader: Reader, at: str, right: Right) -> str:
-        shielded = self._permits_private(reader, at, right)
-        default = reader.policy.default
-        if reader.steward or (default is not None and default >= right):
-            return f"{at}.private = 0 OR {shielded}"
-        direct = " OR ".join(
-            [
-                *self._claimed(reader, "assignment", right, f"a.organisation_id = {at}.id"),
-                *self._claimed(reader, "grant", right, f"a.organisation_id = {at}.id"),
-            ]
-        )
-        covered = f"{at}.id IN (SELECT id FROM {self._covering(reader, right)})"
-        return f"({at}.private = 0 AND ({direct} OR {covered})) OR {shielded}"
-
-    def _permits_private(self, reader: Reader, at: str, right: Right) -> str:
-        here = f"a.organisation_id = {at}.id AND {self._in_force('a', reader)}"
-        manages = f"{here} AND a.role = {self.bind(KEY_ACCOUNT_MANAGER)}"
-        ways = [f"EXISTS (SELECT 1 FROM assignment a WHERE {manages} AND a.user_id = {self.bind(reader.user.id)})"]
-        if reader.policy.deputies_see_private and right <= Right.CHANGE:
-            managed = (
-                f"EXISTS (SELECT 1 FROM assignment a JOIN user u ON u.id = a.user_id WHERE {manages} AND u.active = 1)"
-            )
-            if reader.policy.roles[DEPUTY] >= right:
-                mine = f"a.role = {self.bind(DEPUTY)} AND a.user_id = {self.bind(reader.user.id)}"
-                ways.append(f"({managed} AND EXISTS (SELECT 1 FROM assignment a WHERE {here} AND {mine}))")
-            absent = f"a.user_id IN {self.bind_all(reader.acts_for)}"
-            ways.append(f"EXISTS (SELECT 1 FROM assignment a WHERE {manages} AND {absent})")
-        if reader.steward and right is Right.READ:
-            now = self.bind(moment(reader.now))
-            mine = f"b.user_id = {self.bind(reader.user.id)} AND b.opens_at <= {now} AND {now} < b.closes_at"
-            ways.append(f"EXISTS (SELECT 1 FROM break_glass b WHERE b.organisation_id = {at}.id AND {mine})")
-        return f"({at}.private = 1 AND ({' OR '.join(ways)}))"
-
-    def _claimed(self, reader: Reader, table: str, right: Right, which: str) -> Iterator[str]:
-        """Yield the conditions under which a claim of a table gives the reader a right."""
-        here = f"{which} AND {self._in_force('a', reader)}"
-        if table == "grant":
-            mine = self.bind_all(written(_PRINCIPAL, one) for one in _principals(reader))
-            enough = f'a."right" >= {self.bind(int(right))} AND a.principal IN {mine}'
-            yield f'EXISTS (SELECT 1 FROM "grant" a WHERE {here} AND {enough})'
-            return
-        for users, roles in _ways(reader, right):
-            held = f"a.user_id IN {self.bind_all(users)} AND a.role IN {self.bind_all(roles)}"
-            yield f"EXISTS (SELECT 1 FROM assignment a WHERE {here} AND {held})"
-
-    def _covering(self, reader: Reader, right: Right) -> str:
-        """Name the table of all that covering claims reach for a right; it is made once for each statement."""
-        name = f"covered_{int(right)}"
-        if name not in self._views:
-            force = self._in_force("a", reader)
-            starts = []
-            for users, roles in _ways(reader, right):
-                held = f"a.user_id IN {self.bind_all(users)} AND a.role IN {self.bind_all(roles)}"
-                starts.append(
-                    f"SELECT a.organisation_id FROM assignment a WHERE a.covers_subsidiaries = 1 AND {force} AND {held}"
-                )
-            mine = self.bind_all(written(_PRINCIPAL, one) for one in _principals(reader))
-            starts.append(
-                f'SELECT a.organisation_id FROM "grant" a WHERE a.covers_subsidiaries = 1 AND {force} '
-                f'AND a."right" >= {self.bind(int(right))} AND a.principal IN {mine}'
-            )
-            self._views[name] = (
-                f"{name}(id) AS ({' UNION '.join(starts)} "
-                f"UNION SELECT o.id FROM organisation o JOIN {name} c ON o.parent_id = c.id)"
-            )
-        return name
-
-    def _with(self) -> str:
-        return f"WITH RECURSIVE {', '.join(self._views.values())} " if self._views else ""
-
-    def _permits_contact(self, reader: Reader, at: str, right: Right) -> str:
-        position, account = self._alias(), self._alias()
-        counts = "" if right is Right.READ else f" AND {self._in_force(position, reader)}"
-        there = self._permitted(KINDS["Organisation"], right)
-        joined = f"JOIN {there} {account} ON {account}.id = {position}.organisation_id"
-        ways = [f"EXISTS (SELECT 1 FROM position {position} {joined} WHERE {position}.contact_id = {at}.id{counts})"]
-        mine = "1" if reader.steward else f"{at}.created_by = {self.bind(reader.user.id)}"
-        ways.append(f"({mine} AND NOT EXISTS (SELECT 1 FROM position q WHERE q.contact_id = {at}.id))")
-        if right <= Right.CHANGE:
-            users = self.bind_all([reader.user.id, *reader.acts_for])
-            ways.append(
-                f"EXISTS (SELECT 1 FROM assignment a WHERE a.contact_id = {at}.id "
-                f"AND {self._in_force('a', reader)} AND a.user_id IN {users})"
-            )
-        return " OR ".join(ways)
-
-    def _permits_hanging(self, kind: Kind, at: str, right: Right) -> str:
-        homes = [link for field in kind.home if (link := kind.link(field)) is not None]
-        parts = []
-        for index, link in enumerate(homes):
-            column = f"{at}.{_quoted(link.field)}"
-            above = [f"{at}.{_quoted(other.field)} IS NULL" for other in homes[:index]]
-            decisive = " AND ".join(above) or "1"
-            reads = self._reachable(link, column)
-            needs = (
-                reads
-                if right is Right.READ
-                else f"CASE WHEN {decisive} THEN {self._reachable(link, column, right)} ELSE {reads} END"
-            )
-            parts.append(f"({column} IS NULL OR {needs})")
-        nowhere = " AND ".join(f"{at}.{_quoted(link.field)} IS NULL" for link in homes)
-        else_any = kind.link(kind.else_any) if kind.else_any else None
-        any_of = "0"
-        if else_any is not None:
-            any_of = (
-                f"EXISTS (SELECT 1 FROM item i WHERE {self._at_item(kind, at, else_any.field)} "
-                f"AND {self._reachable(else_any, 'i.key', right)})"
-            )
-        if "about" in kind.shapes:
-            parts.append(self._about(at))
-        return f"CASE WHEN {nowhere} THEN {any_of} ELSE {' AND '.join(parts)} END"
-
-    def _about(self, at: str) -> str:
-        """Ask that what a note is about can be read; only kinds that close can be."""
-        kind_of, id_of = f"json_extract({at}.about, '$.kind')", f"json_extract({at}.about, '$.id')"
-        ways = [f"{at}.about IS NULL"]
-        for kind in KINDS.values():
-            if kind.open is not None:
-                other = self._alias()
-                there = f"SELECT 1 FROM {self._permitted(kind, Right.READ)} {other} WHERE {other}.id = {id_of}"
-                ways.append(f"({kind_of} = {self.bind(kind.name)} AND EXISTS ({there}))")
-        return f"({' OR '.join(ways)})"
-
-    def _reachable(self, link: Link, column: str, right: Right = Right.READ) -> str:
-        """Ask that there is a record with the id in a column on which the reader holds a right."""
-        other = self._alias()
-        readable = self._permitted(KINDS[link.kind], right)
-        return f"EXISTS (SELECT 1 FROM {readable} {other} WHERE {other}.id = {column})"
-
-    def _permitted(self, kind: Kind, right: Right) -> str:
-        """Name the view of all records of a kind on which the reader holds a right; a statement has it once."""
-        name = f"permitted_{table_of(kind.name).name}_{int(right)}"
-        if name not in self._views:
-            at = self._alias()
-            rows = f"SELECT {at}.id FROM {table_of(kind.name).name} {at} WHERE {self.permits(kind, at, right)}"
-            self._views[name] = f"{name}(id) AS NOT MATERIALIZED ({rows})"
-        return name
-
-    def _in_force(self, at: str, reader: Reader) -> str:
-        today = self.bind(reader.today.isoformat())
-        return (
-            f"({at}.valid_from IS NULL OR {at}.valid_from <= {today}) "
-            f"AND ({at}.valid_until IS NULL OR {today} <= {at}.valid_until)"
-        )
-
-    # -- masking
-
-    def _masks(self, kind: Kind, link: Link) -> bool:
-        """Say whether a reference can be masked: not where a record hangs, and not to what everyone reads."""
-        alone = kind.home == (link.field,)
-        return self.reader is not None and KINDS[link.kind].reach != "free" and not alone
-
-    def _shown(self, kind: Kind, at: str, field: str, *, folded: bool = False) -> str:
-        """Return a field as the reader sees it."""
-        column = f"{at}.{_quoted(field + '_key' if folded else field)}"
-        link = kind.link(field)
-        if link is None or not self._masks(kind, link):
-            return column
-        if link.many:
-            readable = self._reachable(link, "j.value")
-            return f"(SELECT json_group_array(j.value) FROM json_each({column}) j WHERE {readable})"
-        return f"(CASE WHEN {self._reachable(link, column)} THEN {column} END)"
-
-    def _alias(self) -> str:
-        self._aliases += 1
-        return f"x{self._aliases}"
-
-
-_PRINCIPAL = One(Principal)
-
 
 @functools.cache
 def shown_fields(kind: Kind) -> dict[str, Callable[[Any], Any] | None]:
     """Return the fields a record is put together from, with how each is read back."""
     derived = {name for name, _ in kind.derived}
     return {field: reader_of(shape) for field, shape in kind.shapes.items() if field not in derived}
-
-
-def _principals(reader: Reader) -> list[Principal]:
-    return [user(reader.user.id), EVERYONE, *(unit(id) for id in reader.units)]
-
-
-def _ways(reader: Reader, right: Right) -> Iterator[tuple[list[str], list[str]]]:
-    """Yield whose assignments, in which roles, give the reader a right: own, of the absent, of those overseen."""
-    roles = reader.policy.roles
-    yield [reader.user.id], [role for role, given in roles.items() if given >= right]
-    if reader.acts_for and right <= Right.CHANGE:
-        yield list(reader.acts_for), [role for role, given in roles.items() if given >= right]
-    if reader.oversees and reader.policy.oversight is not None and reader.policy.oversight >= right:
-        yield sorted(reader.oversees), [KEY_ACCOUNT_MANAGER]
 
 
 def _quoted(name: str) -> str:

@@ -21,6 +21,7 @@ from typing import Any
 
 import attrs
 
+from keyaccount.access import Reader
 from keyaccount.catalogue import KINDS
 from keyaccount.codec import assembled, moment
 from keyaccount.errors import ConflictError, StorageDamaged, StorageUnavailable, ValidationError
@@ -29,6 +30,7 @@ from keyaccount.queries import Query, Total, best
 from keyaccount.storage import Act, Change, Finding, Image, audit, migrations
 from keyaccount.storage.audit import chained, content, digested
 from keyaccount.storage.records import record_of
+from keyaccount.storage.restriction import parameters
 from keyaccount.storage.schema import Table, lookup_keys, search_text, table_of
 from keyaccount.storage.sql import Select, shown_fields
 
@@ -132,10 +134,11 @@ class SQLiteUnit:
         self._seq = 0
         self._changed: dict[tuple[str, str], None] = {}
         self._digests = 0
+        self._bound: tuple[Reader, dict[str, Any]] | None = None
 
     def find(self, query: Query) -> Iterator[Entity]:
         """Answer a query exactly."""
-        select = Select(query)
+        select = Select(query, self._parameters(query.reader))
         with _documented():
             found = _entities(query, self.connection.execute(select.rows(), select.parameters))
             return iter(found) if query.text is None else iter(list(best(query, found))[: query.limit])
@@ -146,7 +149,7 @@ class SQLiteUnit:
 
     def totals(self, query: Query, by: Collection[str] = ()) -> Iterator[Total]:
         """Count rows."""
-        select = Select(query)
+        select = Select(query, self._parameters(query.reader))
         with _documented():
             rows = self.connection.execute(select.totals(by), select.parameters).fetchall()
         if query.text is not None:
@@ -200,7 +203,30 @@ class SQLiteUnit:
             yield attrs.evolve(self._act, seq=self._seq)
         yield from (_act(row) for row in found if row[0] != self._seq or self._act is None)
 
+    def _parameters(self, reader: Reader | None) -> dict[str, Any]:
+        """Return a reader's parameters; a unit of work is asked by one reader many times."""
+        if reader is None:
+            return {}
+        if self._bound is None or self._bound[0] is not reader:
+            self._bound = (reader, parameters(reader))
+        return self._bound[1]
+
     # -- writing
+
+    @contextmanager
+    def nested(self) -> Iterator[None]:
+        """Undo what is written in the block where it raises."""
+        kept = (self._act, self._seq, dict(self._changed), self._digests)
+        _run(self.connection, "SAVEPOINT nested")
+        try:
+            yield
+        except BaseException:
+            self._act, self._seq, self._changed, self._digests = kept
+            if self.connection.in_transaction:
+                _run(self.connection, "ROLLBACK TO nested")
+                _run(self.connection, "RELEASE nested")
+            raise
+        _run(self.connection, "RELEASE nested")
 
     def write(self, act: Act, changes: Sequence[Change]) -> None:
         """Make changes; they count when the unit ends well."""

@@ -1,0 +1,264 @@
+"""The rule of `access` as SQL text: which rows a reader may read, and what is masked in them.
+
+The text depends only on what sort of reader asks (a steward, somebody's deputy, …), and is made once for each sort; who
+it is, which units and which day travel as parameters with fixed names.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+
+from keyaccount.access import Reader
+from keyaccount.catalogue import KINDS, Kind, Link
+from keyaccount.codec import moment, written
+from keyaccount.model.rights import DEPUTY, EVERYONE, KEY_ACCOUNT_MANAGER, Principal, Right, unit, user
+from keyaccount.shapes import One
+from keyaccount.storage.schema import table_of
+
+_PRINCIPAL = One(Principal)
+_BEGUN = "{at}.valid_from IS NULL OR {at}.valid_from <= :today"
+_NOT_OVER = "{at}.valid_until IS NULL OR :today <= {at}.valid_until"
+_IN_FORCE = f"({_BEGUN}) AND ({_NOT_OVER})"
+
+
+@attrs.frozen
+class Sort:
+    """What of a reader decides the text: what everyone or a steward holds, and which further ways there are."""
+
+    everywhere: Right | None
+    steward: bool
+    deputy_on_private: Right | None
+    stands_in: bool
+    stands_in_on_private: bool
+    oversees: Right | None
+
+
+def sort_of(reader: Reader) -> Sort:
+    """Return what sort of reader this is."""
+    policy = reader.policy
+    return Sort(
+        everywhere=Right.ADMINISTER if reader.steward else policy.default,
+        steward=reader.steward,
+        deputy_on_private=policy.roles[DEPUTY] if policy.deputies_see_private else None,
+        stands_in=bool(reader.acts_for),
+        stands_in_on_private=bool(reader.acts_for) and policy.deputies_see_private,
+        oversees=policy.oversight if reader.oversees else None,
+    )
+
+
+def parameters(reader: Reader) -> dict[str, Any]:
+    """Return the reader's parameters, by their fixed names; lists travel as JSON."""
+    principals = [user(reader.user.id), EVERYONE, *(unit(id) for id in reader.units)]
+    roles = reader.policy.roles
+    return {
+        "me": reader.user.id,
+        "today": reader.today.isoformat(),
+        "now": moment(reader.now),
+        "manager": KEY_ACCOUNT_MANAGER,
+        "deputy": DEPUTY,
+        "absent": _list(reader.acts_for),
+        "overseen": _list(sorted(reader.oversees)),
+        "principals": _list(written(_PRINCIPAL, one) for one in principals),
+        **{f"roles_{int(r)}": _list(role for role, given in roles.items() if given >= r) for r in Right},
+    }
+
+
+def _list(values: Any) -> str:
+    return json.dumps(list(values), ensure_ascii=False)
+
+
+class Restriction:
+    """The rule for one sort of reader, as text; `at` names the row's table in the statement.
+
+    Conditions refer to views of what is permitted; `views(text)` gives those that a text needs, in their order.
+    """
+
+    def __init__(self, sort: Sort) -> None:
+        """Start with no view written."""
+        self._sort = sort
+        self._views: dict[str, str] = {}
+        self._aliases = 0
+
+    def views(self, text: str) -> str:
+        """Return the WITH clause for a statement, with the views it needs; nothing where it needs none."""
+        needed = [text]
+        wanted: list[str] = []
+        for name in reversed(self._views):
+            if any(f"{name} " in part or f"{name})" in part for part in needed):
+                needed.append(self._views[name])
+                wanted.insert(0, self._views[name])
+        return f"WITH RECURSIVE {', '.join(wanted)} " if wanted else ""
+
+    @functools.cache  # noqa: B019 - there is one restriction for each sort of reader, kept for good
+    def permits(self, kind: Kind, at: str, right: Right) -> str:
+        """Return the condition that the reader holds a right on a row."""
+        if kind.reach == "free":
+            return "1" if right is Right.READ or self._sort.steward else "0"
+        if kind.reach == "account":
+            return self._permits_account(at, right)
+        if kind.reach == "contact":
+            return self._permits_contact(at, right)
+        return self._permits_hanging(kind, at, right)
+
+    def reachable(self, link: Link, column: str, right: Right = Right.READ) -> str:
+        """Ask that there is a record with the id in a column on which the reader holds a right."""
+        at = self._alias()
+        return f"EXISTS (SELECT 1 FROM {self._permitted(KINDS[link.kind], right)} {at} WHERE {at}.id = {column})"
+
+    def masks(self, kind: Kind, link: Link) -> bool:
+        """Say whether a reference can be masked: not a record's only home, nor what everyone reads."""
+        return KINDS[link.kind].reach != "free" and kind.home != (link.field,)
+
+    @functools.cache  # noqa: B019 - as above
+    def shown(self, kind: Kind, at: str, field: str) -> str:
+        """Return a field as the reader sees it."""
+        column = f'{at}."{field}"'
+        link = kind.link(field)
+        if link is None or not self.masks(kind, link):
+            return column
+        if link.many:
+            return (
+                f"(SELECT json_group_array(j.value) FROM json_each({column}) j WHERE {self.reachable(link, 'j.value')})"
+            )
+        return f"(CASE WHEN {self.reachable(link, column)} THEN {column} END)"
+
+    # -- accounts
+
+    def _permits_account(self, at: str, right: Right) -> str:
+        shielded = f"({at}.private = 1 AND ({' OR '.join(self._ways_to_private(at, right))}))"
+        if self._sort.everywhere is not None and self._sort.everywhere >= right:
+            return f"{at}.private = 0 OR {shielded}"
+        here = f"a.organisation_id = {at}.id AND {_IN_FORCE.format(at='a')}"
+        direct = [f"EXISTS (SELECT 1 FROM assignment a WHERE {here} AND {held})" for held in self._ways(right)]
+        direct.append(f'EXISTS (SELECT 1 FROM "grant" a WHERE {here} AND {_granted(right)})')
+        covered = f"{at}.id IN (SELECT id FROM {self._covered(right)})"
+        return f"({at}.private = 0 AND ({' OR '.join(direct)} OR {covered})) OR {shielded}"
+
+    def _ways(self, right: Right) -> Iterator[str]:
+        """Yield whose assignments, in which roles, give the reader a right: own, of the absent, of those overseen."""
+        roles = f"a.role IN (SELECT value FROM json_each(:roles_{int(right)}))"
+        yield f"a.user_id = :me AND {roles}"
+        if self._sort.stands_in and right <= Right.CHANGE:
+            yield f"a.user_id IN (SELECT value FROM json_each(:absent)) AND {roles}"
+        if self._sort.oversees is not None and self._sort.oversees >= right:
+            yield "a.user_id IN (SELECT value FROM json_each(:overseen)) AND a.role = :manager"
+
+    def _ways_to_private(self, at: str, right: Right) -> Iterator[str]:
+        here = f"a.organisation_id = {at}.id AND {_IN_FORCE.format(at='a')}"
+        manages = f"{here} AND a.role = :manager"
+        yield f"EXISTS (SELECT 1 FROM assignment a WHERE {manages} AND a.user_id = :me)"
+        if self._sort.deputy_on_private is not None and self._sort.deputy_on_private >= right:
+            active = "a.user_id IN (SELECT u.id FROM user u WHERE u.active = 1)"
+            managed = f"EXISTS (SELECT 1 FROM assignment a WHERE {manages} AND {active})"
+            mine = "a.role = :deputy AND a.user_id = :me"
+            yield f"({managed} AND EXISTS (SELECT 1 FROM assignment a WHERE {here} AND {mine}))"
+        if self._sort.stands_in_on_private and right <= Right.CHANGE:
+            absent = "a.user_id IN (SELECT value FROM json_each(:absent))"
+            yield f"EXISTS (SELECT 1 FROM assignment a WHERE {manages} AND {absent})"
+        if self._sort.steward and right is Right.READ:
+            opened = "b.user_id = :me AND b.opens_at <= :now AND :now < b.closes_at"
+            yield f"EXISTS (SELECT 1 FROM break_glass b WHERE b.organisation_id = {at}.id AND {opened})"
+
+    def _covered(self, right: Right) -> str:
+        """Name the view of all that covering claims reach for a right."""
+        name = f"covered_{int(right)}"
+        if name not in self._views:
+            covers = f"a.covers_subsidiaries = 1 AND {_IN_FORCE.format(at='a')}"
+            starts = [
+                f"SELECT a.organisation_id FROM assignment a WHERE {covers} AND {held}" for held in self._ways(right)
+            ]
+            starts.append(f'SELECT a.organisation_id FROM "grant" a WHERE {covers} AND {_granted(right)}')
+            below = f"SELECT o.id FROM organisation o JOIN {name} c ON o.parent_id = c.id"
+            self._views[name] = f"{name}(id) AS ({' UNION '.join(starts)} UNION {below})"
+        return name
+
+    # -- contacts, and what hangs on something
+
+    def _permits_contact(self, at: str, right: Right) -> str:
+        position, account = self._alias(), self._alias()
+        counts = "" if right is Right.READ else f" AND {_IN_FORCE.format(at=position)}"
+        there = self._permitted(KINDS["Organisation"], right)
+        joined = f"JOIN {there} {account} ON {account}.id = {position}.organisation_id"
+        there = f"EXISTS (SELECT 1 FROM position {position} {joined} WHERE {position}.contact_id = {at}.id{counts})"
+        ways = [f"({there} AND NOT {self._less_elsewhere(at, right)})" if right is Right.ADMINISTER else there]
+        mine = f"{at}.formerly_held = 0" + ("" if self._sort.steward else f" AND {at}.created_by = :me")
+        ways.append(f"({mine} AND NOT EXISTS (SELECT 1 FROM position q WHERE q.contact_id = {at}.id))")
+        if right <= Right.CHANGE:
+            users = "(a.user_id = :me OR a.user_id IN (SELECT value FROM json_each(:absent)))"
+            here = f"a.contact_id = {at}.id AND {_IN_FORCE.format(at='a')}"
+            ways.append(f"EXISTS (SELECT 1 FROM assignment a WHERE {here} AND {users})")
+        return " OR ".join(ways)
+
+    def _less_elsewhere(self, at: str, right: Right) -> str:
+        """Ask for a readable organisation of a current position where the right is not held."""
+        position, account, enough = self._alias(), self._alias(), self._alias()
+        readable = self._permitted(KINDS["Organisation"], Right.READ)
+        joined = f"JOIN {readable} {account} ON {account}.id = {position}.organisation_id"
+        held = (
+            f"SELECT 1 FROM {self._permitted(KINDS['Organisation'], right)} {enough} WHERE {enough}.id = {account}.id"
+        )
+        here = f"{position}.contact_id = {at}.id AND {_IN_FORCE.format(at=position)}"
+        return f"EXISTS (SELECT 1 FROM position {position} {joined} WHERE {here} AND NOT EXISTS ({held}))"
+
+    def _permits_hanging(self, kind: Kind, at: str, right: Right) -> str:
+        homes = [link for field in kind.home if (link := kind.link(field)) is not None]
+        parts = [self._permits_home(at, homes, index, right) for index in range(len(homes))]
+        if "about" in kind.shapes:
+            parts.append(self._permits_about(at))
+        everywhere = " AND ".join(parts)
+        nowhere = " AND ".join(f'{at}."{link.field}" IS NULL' for link in homes)
+        others = kind.link(kind.else_any) if kind.else_any else None
+        if others is None:
+            return f"NOT ({nowhere}) AND {everywhere}"
+        here = f"i.kind = '{kind.name}' AND i.field = '{others.field}' AND i.id = {at}.id"
+        any_of = f"EXISTS (SELECT 1 FROM item i WHERE {here} AND {self.reachable(others, 'i.key', right)})"
+        return f"CASE WHEN {nowhere} THEN {any_of} ELSE {everywhere} END"
+
+    def _permits_home(self, at: str, homes: list[Link], index: int, right: Right) -> str:
+        """Ask that a home can be read, where it is given; the first that is given decides about higher rights."""
+        link = homes[index]
+        column = f'{at}."{link.field}"'
+        needs = self.reachable(link, column)
+        if right is not Right.READ:
+            decisive = " AND ".join(f'{at}."{other.field}" IS NULL' for other in homes[:index]) or "1"
+            needs = f"CASE WHEN {decisive} THEN {self.reachable(link, column, right)} ELSE {needs} END"
+        return f"({column} IS NULL OR {needs})"
+
+    def _permits_about(self, at: str) -> str:
+        """Ask that what a note is about can be read; only kinds that close can be."""
+        ways = [f"{at}.about IS NULL"]
+        for kind in KINDS.values():
+            if kind.open is not None:
+                other = self._alias()
+                there = f"{other}.id = json_extract({at}.about, '$.id')"
+                readable = f"EXISTS (SELECT 1 FROM {self._permitted(kind, Right.READ)} {other} WHERE {there})"
+                ways.append(f"(json_extract({at}.about, '$.kind') = '{kind.name}' AND {readable})")
+        return f"({' OR '.join(ways)})"
+
+    def _permitted(self, kind: Kind, right: Right) -> str:
+        """Name the view of all records of a kind on which the reader holds a right; a statement has it once."""
+        name = f"permitted_{table_of(kind.name).name}_{int(right)}"
+        if name not in self._views:
+            at = self._alias()
+            rows = f'SELECT {at}.id FROM "{table_of(kind.name).name}" {at} WHERE {self.permits(kind, at, right)}'
+            self._views[name] = f"{name}(id) AS NOT MATERIALIZED ({rows})"
+        return name
+
+    def _alias(self) -> str:
+        self._aliases += 1
+        return f"x{self._aliases}"
+
+
+def _granted(right: Right) -> str:
+    return f'a."right" >= {int(right)} AND a.principal IN (SELECT value FROM json_each(:principals))'
+
+
+@functools.lru_cache(256)
+def restriction_for(sort: Sort) -> Restriction:
+    """Return the restriction for a sort of reader; there are few sorts."""
+    return Restriction(sort)
