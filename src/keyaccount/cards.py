@@ -311,6 +311,7 @@ def _matches(view: View, asked: phones.Asked, region: str | None, on: date) -> l
     owners = cast("list[Organisation]", view.find(Organisation, id=one_of([p.organisation_id for p in held])))
     people = cast("list[Contact]", view.find(Contact, id=one_of([p.contact_id for p in held])))
     at, whose = by_id(owners), by_id(people)
+    elsewhere = _countries(view, [c.key for c in contacts], on) if contacts else {}
     found = [
         *(
             _match(asked, o.name, o, [o.country, region], organisation_id=o.id, head=True)
@@ -328,9 +329,23 @@ def _matches(view: View, asked: phones.Asked, region: str | None, on: date) -> l
             for p in held
             if p.organisation_id in at and p.contact_id in whose
         ),
-        *(_match(asked, c.name, c, [c.country, region], contact_id=c.id) for c in cast("list[Contact]", contacts)),
+        *(
+            _match(asked, c.name, c, [c.country, *elsewhere.get(c.id, ()), region], contact_id=c.id)
+            for c in cast("list[Contact]", contacts)
+        ),
     ]
     return _nearest([match for match in found if match is not None])
+
+
+def _countries(view: View, contacts: Sequence[str], on: date) -> dict[str, list[str | None]]:
+    """Read the countries of the readable employers of some contacts: where their own numbers may be written."""
+    held = [p for p in view.find(Position, contact_id=one_of(contacts)) if p.employed and in_force(p, on)]
+    places = by_id(view.find(Organisation, id=one_of([p.organisation_id for p in held])))
+    found: dict[str, list[str | None]] = {}
+    for position in held:
+        if (place := places.get(position.organisation_id)) is not None:
+            found.setdefault(position.contact_id, []).append(place.country)
+    return found
 
 
 def _match(
@@ -343,7 +358,7 @@ def _match(
     organisation_id: str | None = None,
     head: bool = False,
 ) -> Match | None:
-    """Verify a candidate by really reading its numbers in their region."""
+    """Verify a candidate by really reading its numbers in their region: the first that is known, else any."""
     numbers: tuple[str, ...] = source.phones  # type: ignore[attr-defined]
     read = list(dict.fromkeys(regions[:1] if regions[0] else regions))
     best: Match | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import date, datetime, timedelta
 from typing import Any, TypeVar, cast
 
@@ -37,7 +38,7 @@ class Facts:
     organisations: Mapping[str, Organisation]
     positions: Sequence[Position]
     special: Sequence[Position]
-    assignments: Sequence[Assignment]
+    assignments: Mapping[str, Sequence[Assignment]]
     substitutions: Sequence[Substitution]
     opened: Mapping[str, Sequence[BreakGlass]]
     users: Mapping[str, User]
@@ -46,10 +47,17 @@ class Facts:
     expected: Sequence[str]
     rules: Rules
     deputies_see_private: bool
+    speaking: AbstractSet[str]
+    known_chains: dict[str, tuple[Organisation, ...]] = attrs.field(factory=dict)
 
     def chain(self, organisation_id: str | None) -> list[Organisation]:
-        """Return an organisation and its readable ancestors, nearest first; nothing for None."""
-        return _chain(organisation_id, self.organisations)
+        """Return an organisation, and of its readable ancestors those that say something for their subsidiaries.
+
+        The nearest comes first; nothing for None. Who says nothing for others is left out, so that a chain of thousands
+        costs a run over thousands of organisations next to nothing.
+        """
+        own = self.organisations.get(organisation_id or "")
+        return [] if own is None else [own, *_ancestors(own, self.organisations, self.speaking, self.known_chains)]
 
     def held(self, contact_id: str | None) -> list[Position]:
         """Return a contact's positions in force, the one that began first in front."""
@@ -68,10 +76,18 @@ class Facts:
         """Return who looks after a contact or an organisation, and the deputy: see `responsible`."""
         chain = self.chain(organisation_id)
         whom: dict[str, Any] = {"contact_id": contact_id, "chain": chain, "on": self.on}
-        manager = responsible(self.assignments, self.users, **whom)
+        near = [contact_id or "", *(organisation.id for organisation in chain)]
+        assignments = [assignment for id in near for assignment in self.assignments.get(id, ())]
+        manager = responsible(assignments, self._counting(), **whom)
         if chain and chain[0].private and not self.deputies_see_private:
             return manager, None
-        return manager, deputy(self.assignments, self.substitutions, self.users, manager=manager, **whom)
+        return manager, deputy(assignments, self.substitutions, self._counting(), manager=manager, **whom)
+
+    def _counting(self) -> Mapping[str, User]:
+        """Return the users whose assignments count: on a past day also those who have left since."""
+        if self.on >= self.now.date():
+            return self.users
+        return {id: attrs.evolve(user, active=True) for id, user in self.users.items()}
 
     def notes_on(self, subject: Subject) -> Iterator[ServiceNote]:
         """Yield the notes that can concern a subject."""
@@ -105,7 +121,7 @@ def gather(view: View, on: date, *, contacts: Collection[str] = (), organisation
         organisations=by_id(family),
         positions=positions,
         special=cast("list[Position]", found["special"]),
-        assignments=assignments,
+        assignments=_grouped(assignments, "contact_id", "organisation_id"),
         substitutions=standing_in,
         opened=_grouped(opened, "organisation_id"),
         users=users,
@@ -117,6 +133,8 @@ def gather(view: View, on: date, *, contacts: Collection[str] = (), organisation
         expected=[row.key for row in found["expected"]],
         rules=_rules(view, found, notes, about, seen),
         deputies_see_private=view.work.policy.deputies_see_private,
+        speaking={a.organisation_id or "" for a in assignments if a.covers_subsidiaries}
+        | {note.organisation_id or "" for note in notes if note.for_subsidiaries},
     )
 
 
@@ -232,12 +250,21 @@ def _told(row: Entity | None) -> str | None:
     return str(value) if value else kind.name
 
 
-def _chain(organisation_id: str | None, organisations: Mapping[str, Organisation]) -> list[Organisation]:
-    found: dict[str, Organisation] = {}
-    while organisation_id is not None and organisation_id not in found:
-        organisation = organisations.get(organisation_id)
-        if organisation is None:
-            break
-        found[organisation_id] = organisation
-        organisation_id = organisation.parent_id
-    return list(found.values())
+def _ancestors(
+    organisation: Organisation,
+    organisations: Mapping[str, Organisation],
+    speaking: AbstractSet[str],
+    known: dict[str, tuple[Organisation, ...]],
+) -> tuple[Organisation, ...]:
+    """Return the ancestors that say something for their subsidiaries, nearest first; what was walked is remembered."""
+    path: list[Organisation] = []
+    at: Organisation | None = organisation
+    while at is not None and at.id not in known:
+        known[at.id] = ()  # a mark, so that damaged data with a cycle ends the walk
+        path.append(at)
+        at = organisations.get(at.parent_id or "")
+    for one in reversed(path):
+        parent = organisations.get(one.parent_id or "")
+        above = known.get(parent.id, ()) if parent is not None else ()
+        known[one.id] = (parent, *above) if parent is not None and parent.id in speaking else above
+    return known[organisation.id]

@@ -23,7 +23,7 @@ FLOORS = [
     {"view"},
     {"gate", "gate_checks", "facts", "providers", "history", "merging", "reach"},
     {"cards"},
-    {"areas", "desk", "book", "demonstration", "terminal", "__main__", "__init__"},
+    {"areas", "desk", "book", "demonstration", "terminal", "__main__", "__init__", "testing"},
 ]
 RULES = {"charts", "access", "visibility", "responsible", "phones", "spans", "calendars", "search"}
 CORE = {"attrs", "attr", "cattrs", "dateutil", "phonenumbers"}

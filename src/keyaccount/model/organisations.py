@@ -74,7 +74,7 @@ class Organisation(Entity):
     `private` shields it: only the key account managers assigned to this very organisation see that it exists.
 
     >>> Organisation("acme", name="ACME AG", phones=("+49 89 1234-0",))
-    Organisation(id='acme', name='ACME AG', phones=('+49 89 1234-0',))
+    Organisation(id='acme', name='ACME AG', phones=('+49 89 1234-0',), relationships=('customer',))
     """
 
     id: str = identity()

@@ -166,9 +166,9 @@ def query(kind: Kind | type[Entity], order: Any = None, **more: Any) -> Query:
     """Make a question; what is no part of a query is a condition."""
     asked = kind if isinstance(kind, Kind) else KINDS[kind.__name__]
     own = {name: more.pop(name) for name in ("text", "reader", "right", "limit", "after") if name in more}
-    return Query(asked, conditions(asked, more), order=ordering(asked, order), **own)
+    return Query(asked, conditions(asked, more, inner=True), order=ordering(asked, order), **own)
 
 
 def where(kind: Kind, given: Mapping[str, Test]) -> Query:
     """Make a question of conditions by field."""
-    return Query(kind, conditions(kind, given))
+    return Query(kind, conditions(kind, given, inner=True))

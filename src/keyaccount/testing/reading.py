@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from random import Random
 from typing import Any
@@ -11,15 +12,28 @@ import attrs
 
 from keyaccount import phones
 from keyaccount.catalogue import KINDS, Kind
+from keyaccount.model.activities import Activity
 from keyaccount.model.contacts import Contact, Position
 from keyaccount.model.entity import Entity, evolved
 from keyaccount.model.organisations import Organisation
 from keyaccount.model.organogram import Unit
-from keyaccount.queries import Query, Test, above, at_least, at_most, below, between, dialled, is_none, one_of, place, run
-from keyaccount.shapes import Many, One, Pairs, PhoneNumber, Refer
+from keyaccount.queries import (
+    Test,
+    Total,
+    above,
+    at_least,
+    at_most,
+    below,
+    between,
+    dialled,
+    is_none,
+    one_of,
+    place,
+    run,
+)
+from keyaccount.shapes import Many, One, Pairs, PhoneNumber
 from keyaccount.storage import Storage
 from keyaccount.testing.bench import (
-    Bench,
     Make,
     change,
     create,
@@ -34,12 +48,22 @@ from keyaccount.testing.bench import (
     where,
     write,
 )
-from keyaccount.testing.records import bases, every_value, field_samples, large, numbered, samples, some, stored_fields
+from keyaccount.testing.records import (
+    NOW,
+    bases,
+    every_value,
+    field_samples,
+    large,
+    numbered,
+    samples,
+    some,
+    stored_fields,
+)
 from keyaccount.testing.worlds import world
 from keyaccount.values import FrozenMap
 
 _DEEP = 1_500
-_ROWS, _PAGED_ROWS, _PAGE = 36, 18, 3
+_ROWS, _ODD_ROWS, _PAGED_ROWS, _PAGE, _OPERANDS = 24, 36, 14, 3, 8
 _NUMBERS = ("+49 89 12345", "089 1234567", "0171 555 7788", "+1 800 356 9377", "112", "anonymous", "")
 
 
@@ -60,6 +84,7 @@ def checks() -> Iterator[tuple[str, Any]]:
         "round trip: versions": _versions,
         "conditions: several at once": _several_conditions,
         "conditions: open ends": _open_ends,
+        "order: moments": _moments,
         "conditions: extra values that are nearly equal": _nearly_equal,
         "ids: byte by byte": _ids,
         "limits": _limits,
@@ -133,7 +158,7 @@ def _conditions(make: Make, kind: Kind) -> None:
 def _typical(kind: Kind) -> list[Entity]:
     """Return records that recur in their values, and some of every odd value."""
     odd = every_value(kind)
-    return numbered(kind, [*some(kind, _ROWS), *odd[:: max(1, len(odd) // 60)]])
+    return numbered(kind, [*some(kind, _ROWS), *odd[:: max(1, len(odd) // _ODD_ROWS)]])
 
 
 def _tests(kind: Kind, field: str) -> Iterator[Test]:
@@ -144,7 +169,7 @@ def _tests(kind: Kind, field: str) -> Iterator[Test]:
     if field == "id":
         given = tuple(row.key for row in _typical(kind))
     values = [value for value in given if shape.operand(value) is None]
-    thin = values[:: max(1, len(values) // 14)]
+    thin = values[:: max(1, len(values) // _OPERANDS)]
     yield is_none
     yield one_of(())
     yield one_of(thin[:3] * 2)
@@ -163,7 +188,7 @@ def _several_conditions(make: Make) -> None:
     for kind in KINDS.values():
         tests = [(field, test) for field in kind.shapes for test in _tests(kind, field)]
         with filled(make, _typical(kind)) as bench:
-            for _ in range(40):
+            for _ in range(15):
                 bench.finds(where(kind, dict(random.sample(tests, 2))))
 
 
@@ -190,7 +215,7 @@ def _days(kind: Kind) -> list[Any]:
 
 
 def _nearly_equal(make: Make) -> None:
-    """In `extra`, 1 is neither True nor 1.0 nor "1", however deep it lies; 0.0 is -0.0."""
+    """In `extra`, 1 is neither True nor 1.0 nor "1", however deep it lies, and 0.0 is not -0.0."""
     ones = (1, True, 1.0, "1", 0, False, 0.0, -0.0, "", None)
     values = [*ones, *((one,) for one in ones), *(FrozenMap({"x": one}) for one in ones)]
     rows = numbered(KINDS["Unit"], [Unit(name="U", extra=FrozenMap({"k": value})) for value in values])
@@ -210,9 +235,9 @@ def _ids(make: Make) -> None:
             kept = [changed.after, *rows[2:]]
             for row in kept:
                 with storage.unit(write=False) as work:
-                    same_rows(list(work.find(query(kind, id=row.key))), [row], f"{kind.name} {ascii(row.key)}")
+                    same_rows(list(work.find(query(kind, id=row.key))), [row], f"{kind.name} {row.key!a}")
             with storage.unit(write=False) as work:
-                assert not list(work.find(query(kind, id=rows[1].key))), f"{ascii(rows[1].key)} was removed"
+                assert not list(work.find(query(kind, id=rows[1].key))), f"{rows[1].key!a} was removed"
                 there = [row.key for row in work.find(query(kind, order="id"))]
                 assert there == sorted(row.key for row in kept), f"ids of {kind.name} are ordered {there}"
 
@@ -232,9 +257,27 @@ def _order(make: Make, kind: Kind) -> None:
         for field in fields:
             for sign in ("", "-"):
                 bench.finds(query(kind, sign + field))
-        for _ in range(30):
+        for _ in range(20):
             several = random.choices(fields, k=random.choice((2, 3)))
             bench.finds(query(kind, tuple(random.choice(("", "-")) + field for field in several)))
+
+
+def _moments(make: Make) -> None:
+    """Moments are ordered, paged and compared to the microsecond, before 1970 and in 9999 too."""
+    tick, first, last = timedelta(microseconds=1), datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 12, 29, tzinfo=UTC)
+    moments = [*(start + n * tick for start in (first, last, NOW) for n in (-2, -1, 0, 1)), first - 1_500_000 * tick]
+    rows = [Activity(f"y{n:02}", "o", at=at, version=1) for n, at in enumerate(moments)]
+    expected = sorted(rows, key=lambda row: row.at or NOW)
+    with fresh(make) as storage:
+        write(storage, create(rows))
+        with storage.unit(write=False) as work:
+            whole = query(Activity, "at")
+            same_rows(list(work.find(whole)), expected, told(whole))
+            for number, row in enumerate(expected):
+                behind = attrs.evolve(whole, after=place(whole, row))
+                same_rows(list(work.find(behind)), expected[number + 1 :], told(behind))
+                until = query(Activity, "at", at=at_most(row.at))
+                same_rows(list(work.find(until)), expected[: number + 1], told(until))
 
 
 def _pages(make: Make, kind: Kind) -> None:
@@ -349,8 +392,40 @@ def _found_under(storage: Storage, row: Entity | None, old: str, new: str) -> No
 
 
 _NEEDLES = (
-    *("", " ", "a", "A", "STRASSE", "stra\u00dfe", "\u00e9", "e\u0301", "%", "_", "100%", "\\", "'", '"', "ss", "acme", "be"),
-    *("089", "12", "123", "1234-0", "555 77", "ada@", "@acme", "x'); DROP", "\U0001f600", "c1", "padded", "\u0663", "b\nl"),
+    *(
+        "",
+        " ",
+        "a",
+        "A",
+        "STRASSE",
+        "stra\u00dfe",
+        "\u00e9",
+        "e\u0301",
+        "%",
+        "_",
+        "100%",
+        "\\",
+        "'",
+        '"',
+        "ss",
+        "acme",
+        "be",
+    ),
+    *(
+        "089",
+        "12",
+        "123",
+        "1234-0",
+        "555 77",
+        "ada@",
+        "@acme",
+        "x'); DROP",
+        "\U0001f600",
+        "c1",
+        "padded",
+        "\u0663",
+        "b\nl",
+    ),
 )
 
 
@@ -412,7 +487,10 @@ def _derived_totals(make: Make) -> None:
 def _equal_mappings(make: Make) -> None:
     """Mappings of the same pairs are one group, whatever their order."""
     pairs = {"a": "1", "b": "2"}
-    rows = [Unit("u", name="U", refs=FrozenMap(pairs)), Unit("v", name="U", refs=FrozenMap(dict(reversed(list(pairs.items())))))]
+    rows = [
+        Unit("u", name="U", refs=FrozenMap(pairs)),
+        Unit("v", name="U", refs=FrozenMap(dict(reversed(list(pairs.items()))))),
+    ]
     with filled(make, rows) as bench:
         bench.totals(query(Unit), ("refs",))
 

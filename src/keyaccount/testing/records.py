@@ -101,7 +101,7 @@ _JSON = (
 )
 _KEYS = ("k", "K", "a.b", "a b", "\u00e9", "e\u0301", "$", "x' OR 1=1", '"', "\\", "0", "[0]", "\U0001f600")
 _DAYS = (date(1, 1, 1), date(1969, 12, 31), date(2024, 2, 29), TODAY - timedelta(1), TODAY, TODAY + timedelta(1))
-_MOMENTS = (datetime(1, 1, 4, tzinfo=UTC), datetime(1969, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC), NOW - _ODD, NOW)
+_MOMENTS = (datetime(1, 1, 4, tzinfo=UTC), datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC), NOW - _ODD, NOW)
 _DEGREES = tuple(map(Decimal, ("0", "-0.5", "48.1371079", "11.50", "90", "-90", "0.0000001")))
 _NO_VERSION = 1
 
@@ -231,10 +231,16 @@ def _with(rows: tuple[Entity, ...], field: str, value: Any, number: int) -> list
 
 def numbered(kind: Kind, rows: Iterable[Entity]) -> list[Entity]:
     """Give records of a kind ids of their own, odd ones first, and their first version."""
-    shape = kind.shapes["id"]
-    odd = [id for id in dict.fromkeys((*IDS, *TEXTS)) if shape.reason(id) is None]
-    ids = (odd[n] if n < len(odd) else f"row-{n * 7919 % 10_007}" for n, _ in enumerate(iter(int, 1)))
-    return [evolved(row, {"id": id, "version": 1}) for id, row in zip(ids, rows, strict=False)]
+    odd = [id for id in dict.fromkeys((*IDS, *TEXTS)) if kind.shapes["id"].reason(id) is None]
+    return [_numbered(row, odd[n] if n < len(odd) else "", n) for n, row in enumerate(rows)]
+
+
+def _numbered(row: Entity, id: str, number: int) -> Entity:
+    """Give a record an id; a plain one where it already refers to a record of that id."""
+    try:
+        return evolved(row, {"id": id, "version": 1})
+    except ValidationError:
+        return evolved(row, {"id": f"row-{number * 7919 % 10_007}", "version": 1})
 
 
 def large(kind: Kind) -> Entity:
