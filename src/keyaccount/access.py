@@ -69,7 +69,7 @@ class AccessPolicy(Result):
 
     def __attrs_post_init__(self) -> None:
         """Refuse what would give more than a role may give."""
-        if self.default not in (None, Right.READ):
+        if self.default is not None and (not isinstance(self.default, Right) or self.default is not Right.READ):
             raise ValidationError.of("AccessPolicy", "default", self.default, "must be Right.READ or None")
         if not isinstance(self.roles, FrozenMap):
             raise ValidationError.of("AccessPolicy", "roles", self.roles, "must map roles to rights")

@@ -27,7 +27,7 @@ from keyaccount.requests import Request
 from keyaccount.storage import Act, Storage
 from keyaccount.storage.memory import MemoryStorage
 from keyaccount.values import unwritable
-from keyaccount.view import View, Work, resolve
+from keyaccount.view import View, Work, current_task, resolve
 
 # The open transaction of each book, for the thread or task that opened it.
 _open: ContextVar[Mapping[int, Work]] = ContextVar("keyaccount_open", default={})  # noqa: B039 - never changed, only replaced
@@ -169,8 +169,8 @@ class Book:
         """Join the transaction of this thread or task, or open a unit of work of its own."""
         if self._closed:
             raise StorageUnavailable("the book is closed")
-        current = _open.get().get(id(self))
-        if current is not None and not current.closed:
+        current = self._current()
+        if current is not None:
             with current.nested() if write else contextlib.nullcontext():
                 yield current
             return
@@ -190,8 +190,12 @@ class Book:
 
     def _in_transaction(self) -> bool:
         """Say whether this thread or task has a transaction of this book open."""
+        return self._current() is not None
+
+    def _current(self) -> Work | None:
+        """Return the open transaction of this thread and task; one that was started elsewhere is not ours to join."""
         current = _open.get().get(id(self))
-        return current is not None and not current.closed
+        return None if current is None or current.closed or current.owner != current_task() else current
 
     @contextmanager
     def _transaction(self, by: str, why: str | None, key: str | None) -> Iterator[None]:

@@ -56,7 +56,9 @@ class Period(Result):
             raise ValidationError.of("Period", "end", self.end, "lies before the start")
 
     def __contains__(self, day: date) -> bool:
-        """Say whether a day lies in the period."""
+        """Say whether a day lies in the period; raise ValidationError for what is no day."""
+        if not is_day(day):
+            raise ValidationError.of("Period", "day", day, "must be a date")
         return self.start <= day < self.end
 
     @property

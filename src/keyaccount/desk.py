@@ -17,7 +17,8 @@ from keyaccount.areas.notes import ServiceNotes
 from keyaccount.areas.people import People
 from keyaccount.calendars import is_day
 from keyaccount.catalogue import kind_of
-from keyaccount.errors import AccessDenied, NotFound, Problem, ValidationError, nearest, shown
+from keyaccount.errors import AccessDenied, NotFound, Problem, ValidationError, nearest, refusal, shown
+from keyaccount.gate_checks import problems_of
 from keyaccount.history import History, history
 from keyaccount.model.aliases import Alias
 from keyaccount.model.contacts import Contact, Position
@@ -25,8 +26,9 @@ from keyaccount.model.entity import Entity
 from keyaccount.model.organisations import Organisation
 from keyaccount.model.rights import DEPUTY, KEY_ACCOUNT_MANAGER, Assignment, Right
 from keyaccount.queries import Key, Query, at_least, at_most, below, cursor, one_of, ordering, place, resume
-from keyaccount.results import Result, Rows
+from keyaccount.results import Backend, Result, Rows, frame
 from keyaccount.search import NEEDLE_LIMIT, score
+from keyaccount.shapes import shapes_of
 from keyaccount.values import FrozenMap, fold
 from keyaccount.view import View
 from keyaccount.visibility import Notes
@@ -105,6 +107,10 @@ class Found(Rows[E], Generic[E]):
         shown_rows = ", ".join(map(repr, self._first[:3]))
         more = ", …" if len(self._first) > 3 or not self._complete else ""  # noqa: PLR2004
         return f"Found({shown_rows}{more})"
+
+    def to_frame(self, backend: Backend = "pandas") -> Any:
+        """Return the records as a data frame of the named package; of none, the empty columns."""
+        return frame([row.to_dict() for row in self], backend, list(shapes_of(self._query.kind.cls)))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the rows as plain data."""
@@ -201,7 +207,7 @@ class Desk:
         The verdict is that of `put`. On a trusted desk references may lead ahead, to records that come later.
         """
         count = 0
-        later: dict[tuple[str, str], Problem] | None = {} if self._user_id is None else None
+        later: gate.Later | None = {} if self._user_id is None else None
         if not isinstance(entities, Iterable):
             raise ValidationError.of("put_many", "entities", entities, "must be an iterable of records")
         with self._view(write=True) as view:
@@ -258,8 +264,8 @@ class Desk:
             not isinstance(limit, int) or isinstance(limit, bool) or not 0 <= limit <= LIST_LIMIT
         ):
             raise ValidationError.of(query.kind.name, "limit", limit, f"must be a whole number up to {LIST_LIMIT}")
-        start = None if after is None else resume(query.kind, asked, after)
-        return Found(self, attrs.evolve(query, order=asked, limit=limit, after=start))
+        query = attrs.evolve(query, order=asked, limit=limit)
+        return Found(self, query if after is None else attrs.evolve(query, after=resume(query, after)))
 
     def count(self, kind: type[Entity], /, **conditions: Any) -> int:
         """Count the readable records of a kind that meet all conditions."""
@@ -433,17 +439,19 @@ def _by_id_or_alias(view: View, kind: type[E], id: str) -> E:
     return view.get(kind, target)
 
 
-def _resolve_later(view: View, later: Mapping[tuple[str, str], Problem]) -> None:
-    """Refuse a stream whose references lead to records that never came."""
+def _resolve_later(view: View, later: gate.Later) -> None:
+    """Refuse a stream whose references lead to records that never came, or to the wrong ones."""
     from keyaccount.catalogue import KINDS
 
     missing = []
     for kind in {kind for kind, _ in later}:
         ids = [id for name, id in later if name == kind]
         there = view.readable(KINDS[kind].cls, ids)
-        missing += [later[kind, id] for id in ids if id not in there]
+        missing += [later[kind, id][0] for id in ids if id not in there]
+    rows = {(type(row).__name__, row.key): row for _, some in later.values() for row in some}
+    missing += problems_of(view, [(row, row) for row in rows.values()])
     if missing:
-        raise ValidationError(missing)
+        raise refusal(missing)
 
 
 def _hits(view: View, text: str, limit: int) -> Iterator[Hit]:

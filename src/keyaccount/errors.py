@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -98,7 +98,8 @@ class Problem:
     def __str__(self) -> str:
         """One line: where, what, why."""
         where = f"{self.place}: " if self.place else ""
-        what = f".{self.field} = {self.value}" if self.field else ""
+        field = self.field if self.field.isprintable() else shown(self.field)
+        what = f".{field} = {self.value}" if self.field else ""
         return f"{where}{self.entity}{what}: {self.reason}"
 
 
@@ -122,18 +123,41 @@ class ValidationError(KeyAccountError, ValueError):
         return f"{len(self.problems)} problems:\n" + "\n".join(f"  {problem}" for problem in self.problems)
 
 
+@attrs.frozen
+class UnknownContextProblem(Problem):
+    """A context that is not registered."""
+
+    context: str = ""
+    suggestion: str = ""
+
+
 class UnknownContext(ValidationError):
-    """A context that is not registered. A typo must not hide a warning, so it is refused."""
+    """A context that is not registered, beside whatever else is wrong. A typo must not hide a warning.
 
-    def __init__(self, context: object, known: Iterable[str] = ()) -> None:
-        """Name the context and suggest the nearest registered one."""
-        self.context = context
-        self.suggestion = nearest(context, known)
-        super().__init__((Problem("Context", "id", shown(context), f"no such context is registered{self.suggestion}"),))
+    `context` is the first such, `suggestion` names the nearest registered one.
+    """
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Keep the exception picklable."""
-        return (type(self), (self.context,), {"suggestion": self.suggestion, "problems": self.problems})
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        """Collect the problems found, at least one of them an unknown context."""
+        super().__init__(problems)
+        first = next(problem for problem in self.problems if isinstance(problem, UnknownContextProblem))
+        self.context, self.suggestion = first.context, first.suggestion
+
+
+def unknown_context(entity: str, field: str, context: object, known: Iterable[str]) -> UnknownContextProblem:
+    """Describe a context that is not registered, with the nearest that is."""
+    hint = nearest(context, known)
+    given = context if isinstance(context, str) else ""
+    return UnknownContextProblem(
+        entity, field, shown(context), f"no such context is registered{hint}", context=given, suggestion=hint
+    )
+
+
+def refusal(problems: Iterable[Problem]) -> ValidationError:
+    """Make the error for some problems."""
+    found = tuple(problems)
+    unknown = any(isinstance(problem, UnknownContextProblem) for problem in found)
+    return UnknownContext(found) if unknown else ValidationError(found)
 
 
 class AccessDenied(KeyAccountError, PermissionError):

@@ -207,7 +207,7 @@ def _named(
     kinds = sorted({reference.kind for reference in references} & set(KINDS))
     pointed = [view.where(KINDS[k].cls, {"id": one_of([r.id for r in references if r.kind == k])}) for k in kinds]
     me = view.reader.user.id if view.reader else None
-    asking = [note.id for note in notes if me and (note.dismissible or note.must_acknowledge)]
+    asking = [note.id for note in notes] if me else []
     users, people, seen, *about = view.gather(
         view.query(User, id=one_of(user_ids)),
         view.query(Contact, id=one_of(sorted({p.contact_id for p in special if p.role}))),

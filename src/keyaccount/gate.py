@@ -14,7 +14,7 @@ import attrs
 
 from keyaccount import access
 from keyaccount.catalogue import KINDS, Kind, Link, kind_of, referring
-from keyaccount.errors import AccessDenied, ConflictError, NotFound, Problem, ValidationError, article, shown
+from keyaccount.errors import AccessDenied, ConflictError, NotFound, Problem, ValidationError, article, refusal, shown
 from keyaccount.gate_checks import problems_of
 from keyaccount.model.activities import Activity
 from keyaccount.model.contacts import Contact, Position
@@ -27,6 +27,9 @@ from keyaccount.queries import one_of
 from keyaccount.storage import Change
 from keyaccount.values import new_id
 from keyaccount.view import View, by_id
+
+Later = dict[tuple[str, str], tuple[Problem, list[Entity]]]
+"""References to records that are not there yet: the problem if they never come, and what refers to them."""
 
 _UNMANAGED = "a private account needs a key account manager in force; assign one in the same transaction"
 
@@ -60,9 +63,7 @@ class Draft:
         return frozenset(fields | given)
 
 
-def put(
-    view: View, entities: Iterable[object], *, later: dict[tuple[str, str], Problem] | None = None
-) -> tuple[Entity, ...]:
+def put(view: View, entities: Iterable[object], *, later: Later | None = None) -> tuple[Entity, ...]:
     """Create or patch records, all or none, and return them as the view sees them, in the order given.
 
     Version 0 creates; equal content that is already there changes nothing. `later` collects references to records that
@@ -89,7 +90,7 @@ def put(
         pairs = [(draft.stored, draft.after) for draft in every]
         problems = [*(_dangling(view, every, later) if view.reader is None else ()), *problems_of(view, pairs)]
         if problems:
-            raise ValidationError(problems)
+            raise refusal(problems)
         _write(view, every)
     by_name = {(draft.kind.name, draft.given.key): draft for draft in drafts}
     return _results(view, [by_name[type(row).__name__, cast("Entity", row).key] for row in asked], drafts)
@@ -136,7 +137,7 @@ def apply(view: View, changes: Sequence[Change], *, moves: bool = False) -> None
     pairs = [(change.before, change.after) for change in changes if change.after is not None]
     problems = list(problems_of(view, pairs, moves=moves))
     if problems:
-        raise ValidationError(problems)
+        raise refusal(problems)
     _mind_managers(view, [(change.before, change.after) for change in changes])
     for change in changes:
         shielded = isinstance(change.before, Organisation) and change.before.private
@@ -443,7 +444,7 @@ def _account_of(view: View, kind: Kind, row: Entity) -> Iterator[tuple[str, str]
 # ---- references ------------------------------------------------------------------------------------------
 
 
-def _dangling(view: View, drafts: Sequence[Draft], later: dict[tuple[str, str], Problem] | None) -> Iterator[Problem]:
+def _dangling(view: View, drafts: Sequence[Draft], later: Later | None) -> Iterator[Problem]:
     """Yield a problem for every newly written reference to a record that is not there, or that cannot be read."""
     given = {(draft.kind.name, draft.after.key) for draft in drafts}
     wanted: dict[str, set[str]] = defaultdict(set)
@@ -462,7 +463,7 @@ def _dangling(view: View, drafts: Sequence[Draft], later: dict[tuple[str, str], 
             if later is None:
                 yield problem
             else:
-                later.setdefault((target, id), problem)
+                later.setdefault((target, id), (problem, []))[1].append(draft.after)
 
 
 def _references(draft: Draft) -> Iterator[tuple[str, str, str]]:

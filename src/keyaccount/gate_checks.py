@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from keyaccount.catalogue import KINDS, Kind, kind_of
-from keyaccount.errors import ConflictError, Problem, UnknownContext, nearest, shown
+from keyaccount.errors import ConflictError, Problem, nearest, shown, unknown_context
 from keyaccount.model.contacts import ContactRole, Position
 from keyaccount.model.entity import Entity
 from keyaccount.model.notes import Context, NoteCategory, ServiceNote
@@ -23,10 +23,10 @@ Pair = tuple[Entity | None, Entity]
 def problems_of(view: View, pairs: Sequence[Pair], *, moves: bool = False) -> Iterator[Problem]:
     """Yield everything that is wrong with a set of changes taken together.
 
-    Raises UnknownContext for a context that is not registered, ConflictError where an external reference is taken.
+    Raises ConflictError where an external reference is taken.
     """
-    _known_contexts(view, pairs)
     _free_references(view, pairs)
+    yield from _known_contexts(view, pairs)
     if not moves:
         yield from _fixed_fields(pairs)
     yield from _mapped_roles(view, pairs)
@@ -36,25 +36,26 @@ def problems_of(view: View, pairs: Sequence[Pair], *, moves: bool = False) -> It
             yield from _forest(view, kind, pairs)
     yield from _one_organisation(view, pairs)
     yield from _single_holders(view, pairs)
+    yield from _made_single(view, pairs)
 
 
 def _problem(row: Entity, field: str, reason: str) -> Problem:
     return Problem(f"{type(row).__name__} {shown(row.key)}", field, shown(getattr(row, field)), reason)
 
 
-def _known_contexts(view: View, pairs: Sequence[Pair]) -> None:
-    wanted = {
-        path
+def _known_contexts(view: View, pairs: Sequence[Pair]) -> Iterator[Problem]:
+    wanted = [
+        (row, path)
         for old, row in pairs
         if isinstance(row, (ServiceNote, NoteCategory))
-        for path in set(row.contexts) - set(getattr(old, "contexts", ()))
-    }
-    wanted -= {row.key for _, row in pairs if isinstance(row, Context)}
-    if not wanted:
-        return
-    known = {context.id for context in view.find(Context)}
-    for path in sorted(wanted - known):
-        raise UnknownContext(path, known)
+        for path in dict.fromkeys(row.contexts)
+        if path not in getattr(old, "contexts", ())
+    ]
+    known = {row.key for _, row in pairs if isinstance(row, Context)}
+    known |= {context.id for context in view.find(Context)} if wanted else set()
+    for row, path in wanted:
+        if path not in known:
+            yield unknown_context(f"{type(row).__name__} {shown(row.key)}", "contexts", path, known)
 
 
 def _free_references(view: View, pairs: Sequence[Pair]) -> None:
@@ -138,6 +139,16 @@ def _one_organisation(view: View, pairs: Sequence[Pair]) -> Iterator[Problem]:
         above_it = {**stored, **given}.get(row.reports_to_id or "")
         if above_it is not None and above_it.organisation_id != row.organisation_id:
             yield _problem(row, "reports_to_id", "is a position at another organisation")
+
+
+def _made_single(view: View, pairs: Sequence[Pair]) -> Iterator[Problem]:
+    """Refuse to make a role one for a single holder where it has two at a time."""
+    made = [r for old, r in pairs if isinstance(r, ContactRole) and r.single and not getattr(old, "single", False)]
+    held = view.trusted().find(Position, role=one_of([role.id for role in made])) if made else []
+    for role in made:
+        own = [p for p in held if p.role == role.id]
+        if any(p.organisation_id == q.organisation_id and p.id < q.id and overlap(p, q) for p in own for q in own):
+            yield _problem(role, "single", "cannot be: somewhere it has two holders at a time")
 
 
 def _single_holders(view: View, pairs: Sequence[Pair]) -> Iterator[Problem]:

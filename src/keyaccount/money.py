@@ -43,7 +43,7 @@ def minor_places(currency: str) -> int:
 
 
 def _amount(value: object) -> Decimal:
-    if isinstance(value, str) and len(value) <= 100:  # noqa: PLR2004 - longer than any amount
+    if isinstance(value, str) and len(value) <= 100 and value.isascii() and "_" not in value:  # noqa: PLR2004
         try:
             value = _EXACT.create_decimal(value)
         except decimal.InvalidOperation:
@@ -54,8 +54,8 @@ def _amount(value: object) -> Decimal:
         if value.bit_length() > 400:  # noqa: PLR2004 - far beyond any sum of amounts
             raise ValidationError.of("Money", "amount", value, "is too large")
         return Decimal(value)
-    if not value.is_finite() or value.adjusted() > 120:  # noqa: PLR2004
-        raise ValidationError.of("Money", "amount", value, "must be a finite number")
+    if not value.is_finite() or abs(value.adjusted()) > 120 or len(value.as_tuple().digits) > 150:  # noqa: PLR2004
+        raise ValidationError.of("Money", "amount", value, "must be a finite number of at most 150 digits")
     return value
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
 from typing import Any, TypeAlias, TypeVar
@@ -86,14 +87,20 @@ def _called(provider: Provider, sight: Sight, subject: Subject) -> list[Computed
     """Ask a host's function; what it raises, or returns besides notes on this subject, hides nothing of the others."""
     try:
         found = list(provider.function(sight, subject))
-    except Exception:  # noqa: BLE001 - a host's function may raise anything
-        logger.exception("provider %s failed", shown(provider.name))
+    except Exception as error:  # noqa: BLE001 - a host's function may raise anything
+        logger.error("provider %s failed: %s", shown(provider.name), _where(error))
         text = f"provider {provider.name} failed"
         return [ComputedNote(text, Severity.WARNING, "provider-failed", {"provider": provider.name})]
     kept = [note for note in found if isinstance(note, ComputedNote) and _on_subject(note, subject)]
     if len(kept) < len(found):
         logger.warning("provider %s: %d notes on another subject dropped", shown(provider.name), len(found) - len(kept))
     return kept
+
+
+def _where(error: Exception) -> str:
+    """Return the type of an error and the line that raised it: its text could carry what must not be logged."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{type(error).__name__} at {shown(frames[-1].filename)}:{frames[-1].lineno}"
 
 
 def _on_subject(note: ComputedNote, subject: Subject) -> bool:

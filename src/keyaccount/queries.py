@@ -7,10 +7,11 @@ ordered and cut. An adapter does the same in its own language or hands its rows 
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 from typing import Any, Protocol, TypeAlias, cast
 
@@ -199,28 +200,37 @@ def _ranked(shape: Shape, value: Any) -> tuple[int, Any]:
 def _ordinal(value: Any) -> Any:
     """Turn a comparable value into text or a whole number."""
     if isinstance(value, datetime):
-        return int((value.astimezone(UTC) - _EPOCH).total_seconds()) * 1_000_000 + value.microsecond
+        return (value - _EPOCH) // _MICROSECOND
     if isinstance(value, date):
         return value.toordinal()
     return value if isinstance(value, str) else int(value)
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 def cursor(query: Query, row: Entity) -> str:
     """Write down where a page ended, as opaque text; it holds nothing that the page did not show."""
-    told = [query.kind.name, query.order, place(query, row)]
+    told = [query.kind.name, query.order, _fingerprint(query.where), place(query, row)]
     return base64.urlsafe_b64encode(json.dumps(told).encode()).decode()
 
 
-def resume(kind: Kind, order: tuple[tuple[str, bool], ...], text: object) -> Key:
+def _fingerprint(where: tuple[tuple[str, Test], ...]) -> str:
+    """Return what tells the conditions of one question from those of another."""
+    told = sorted((f, t.op, sorted(map(repr, t.value)) if t.op == "one_of" else repr(t.value)) for f, t in where)
+    return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
+
+
+def resume(query: Query, text: object) -> Key:
     """Read a cursor; raise ValidationError where it is none, or of another question."""
+    kind, order = query.kind, query.order
     short = text if isinstance(text, str) and len(text) <= 100_000 else ""  # noqa: PLR2004 - longer than any cursor
     try:
-        name, asked, found = json.loads(base64.urlsafe_b64decode(short.encode("ascii")))
+        name, asked, conditions_then, found = json.loads(base64.urlsafe_b64decode(short.encode("ascii")))
         *ranks, last = found
         same = name == kind.name and tuple((f, d) for f, d in asked) == order
+        same = same and conditions_then == _fingerprint(query.where)
         sound = isinstance(last, str) and len(ranks) == len(order) and all(map(_sound_rank, ranks))
     except (ValueError, TypeError, RecursionError):
         same = sound = False
@@ -238,7 +248,8 @@ def _sound_rank(rank: Any) -> bool:
 
 def _sound_key(shape: Shape, rank: list[Any]) -> tuple[int, Any] | None:
     textual = isinstance(shape, Text) or type(shape).__name__ in ("Ident", "Refer", "Choice")
-    if rank[0] == 1 and isinstance(rank[1], str) is not textual:
+    wanted = str if textual and rank[0] == 1 else int
+    if type(rank[1]) is not wanted or (rank[0] != 1 and rank[1] != 0):
         return None
     return (int(rank[0]), rank[1])
 

@@ -80,7 +80,7 @@ class Rows(Result, Generic[T_co]):
         return _rows_table([plain(row) for row in self._rows()])
 
 
-def frame(rows: Sequence[Mapping[str, Any]], backend: str) -> Any:
+def frame(rows: Sequence[Mapping[str, Any]], backend: str, names: Sequence[str] = ()) -> Any:
     """Make a data frame of plain rows in one of the three packages; nested values stay Python objects or text."""
     if backend not in ("pandas", "polars", "pyarrow"):
         raise ValidationError.of("to_frame", "backend", backend, "must be 'pandas', 'polars' or 'pyarrow'")
@@ -88,7 +88,7 @@ def frame(rows: Sequence[Mapping[str, Any]], backend: str) -> Any:
         package = importlib.import_module(backend)
     except ImportError:
         raise MissingExtra(backend) from None
-    columns = {name: [_cell(row.get(name)) for row in rows] for name in (rows[0] if rows else {})}
+    columns = {name: [_cell(row.get(name)) for row in rows] for name in (rows[0] if rows else names)}
     if backend == "pyarrow":
         return package.table(columns)
     return package.DataFrame(columns)
@@ -150,7 +150,9 @@ def _table(facts: Mapping[str, Any]) -> str:
 
 
 def _rows_table(rows: Sequence[Any]) -> str:
-    if not rows or not isinstance(rows[0], Mapping):
+    if not rows:
+        return "<em>nothing</em>"
+    if not isinstance(rows[0], Mapping):
         return "".join(f"<div>{_cell_html(row)}</div>" for row in rows)
     head = "".join(f"<th>{html.escape(name)}</th>" for name in rows[0])
     body = "".join("<tr>" + "".join(f"<td>{_cell_html(v)}</td>" for v in row.values()) + "</tr>" for row in rows)

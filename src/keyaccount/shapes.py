@@ -71,10 +71,12 @@ class Text(Shape):
 
     def reason(self, value: Any) -> str | None:
         """Refuse what is no text, too long, or holds characters that make no sense."""
-        if value is None or value == "" or (self.required and isinstance(value, str) and not value.strip()):
+        if value is None:
             return "is required" if self.required else None
         if not isinstance(value, str):
             return f"must be text, not {type(value).__name__}"
+        if not value or (self.required and len(value) <= self.limit and not value.strip()):
+            return "is required" if self.required else None
         if len(value) > self.limit:
             return f"is longer than {self.limit} characters"
         return unwritable(value, line=self.line) or (self.pattern(value) if self.pattern else None)
@@ -164,7 +166,7 @@ class Degrees(Shape):
 
     def reason(self, value: Any) -> str | None:
         """Refuse what is no Decimal within the bound."""
-        if not isinstance(value, Decimal) or not value.is_finite() or abs(value) > self.bound:
+        if not isinstance(value, Decimal) or not value.is_finite() or not -self.bound <= value <= self.bound:
             return f"must be a Decimal from -{self.bound} to {self.bound}"
         return None
 
@@ -276,9 +278,9 @@ class Many(Shape):
 
     def normal(self, value: Any) -> Any:
         """Return a tuple of normal items."""
-        if isinstance(value, (list, tuple)):
-            return tuple(map(self.item.normal, value)) if value else ()
-        return value
+        if isinstance(value, tuple):
+            return tuple(map(self.item.normal, tuple.__iter__(value)))
+        return tuple(map(self.item.normal, list.__iter__(value))) if isinstance(value, list) else value
 
     def reason(self, value: Any) -> str | None:
         """Refuse what is no list, too many items, and the first bad item."""
@@ -332,25 +334,25 @@ class Pairs(Shape):
 
     def normal(self, value: Any) -> Any:
         """Return a frozen mapping."""
-        if not value and isinstance(value, FrozenMap):
-            return value
-        if not isinstance(value, Mapping) or len(value) > ITEM_LIMIT:
-            return value
         try:
-            return frozen_json(value)
-        except ValueError:
+            if not isinstance(value, Mapping) or len(value) > ITEM_LIMIT:
+                return value
+            return frozen_json(value) if len(value) else FrozenMap()
+        except Exception:  # noqa: BLE001 - a foreign mapping may raise anything; `reason` then refuses it
             return value
 
     def reason(self, value: Any) -> str | None:
         """Refuse what is no mapping of JSON values, or too large."""
         if not isinstance(value, Mapping):
             return "must be a mapping"
-        if len(value) > ITEM_LIMIT:
-            return f"has more than {ITEM_LIMIT} entries"
         try:
+            if len(value) > ITEM_LIMIT:
+                return f"has more than {ITEM_LIMIT} entries"
             size = _size(frozen_json(value))
         except ValueError as error:
             return str(error)
+        except Exception:  # noqa: BLE001 - a foreign mapping may raise anything
+            return "cannot be read"
         if size > TEXT_LIMIT:
             return f"is larger than {TEXT_LIMIT} characters"
         if self.texts and not all(isinstance(item, str) and item for item in value.values()):

@@ -38,6 +38,12 @@ class FrozenMap(Mapping[K, V], Generic[K, V]):
         """Count the items."""
         return len(self._items)
 
+    def __eq__(self, other: object) -> bool:
+        """Compare exactly: 1 is not True, in an inner list neither."""
+        if not isinstance(other, FrozenMap):
+            return self._items == other if isinstance(other, Mapping) else NotImplemented
+        return self._items == other._items and exact(self) == exact(other)
+
     def __hash__(self) -> int:
         """Hash by content, whatever the order."""
         if self._hash is None:
@@ -53,12 +59,25 @@ class FrozenMap(Mapping[K, V], Generic[K, V]):
         return (FrozenMap, (tuple(self._items.items()),))
 
 
-def frozen_json(value: Any, depth: int = 0) -> Any:
+def exact(value: Any) -> Any:
+    """Return a JSON value with the types of its parts, so that equal means the same."""
+    if isinstance(value, FrozenMap):
+        return {key: exact(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return [exact(item) for item in value]
+    return (type(value).__name__, value)
+
+
+def frozen_json(value: Any, depth: int = 0, budget: list[int] | None = None) -> Any:
     """Return a JSON value as immutable Python values; raise ValueError where it is not JSON.
 
     >>> frozen_json({"a": [1, 2]})
     FrozenMap({'a': (1, 2)})
     """
+    budget = [_MOST_PARTS] if budget is None else budget
+    budget[0] -= 1
+    if budget[0] < 0:
+        raise ValueError(f"has more than {_MOST_PARTS} parts")
     if depth > 20:  # noqa: PLR2004
         raise ValueError("is nested deeper than 20 levels")
     if value is None or isinstance(value, bool):
@@ -78,10 +97,15 @@ def frozen_json(value: Any, depth: int = 0) -> Any:
     if isinstance(value, Mapping):
         if not all(isinstance(key, str) for key in value):
             raise ValueError("holds a key that is not text")
-        return FrozenMap({frozen_json(key): frozen_json(item, depth + 1) for key, item in value.items()})
+        return FrozenMap(
+            {frozen_json(key, depth + 1, budget): frozen_json(item, depth + 1, budget) for key, item in value.items()}
+        )
     if isinstance(value, (list, tuple)):
-        return tuple(frozen_json(item, depth + 1) for item in value)
+        return tuple(frozen_json(item, depth + 1, budget) for item in value)
     raise ValueError(f"holds a {type(value).__name__}, which JSON does not know")
+
+
+_MOST_PARTS = 100_000
 
 
 def unwritable(text: str, *, line: bool = False) -> str | None:

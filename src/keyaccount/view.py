@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, datetime
@@ -24,6 +26,18 @@ from keyaccount.storage import Act, StorageUnit
 E = TypeVar("E", bound=Entity)
 
 
+def current_task() -> tuple[int, int | None]:
+    """Return which thread, and which asyncio task in it, is running."""
+    asyncio = sys.modules.get("asyncio")
+    task = None
+    if asyncio is not None:
+        try:
+            task = asyncio.current_task()
+        except RuntimeError:
+            task = None
+    return threading.get_ident(), None if task is None else id(task)
+
+
 @attrs.define(eq=False)
 class Work:
     """An open unit of work: what a transaction, or a single call, does to the storage."""
@@ -34,6 +48,7 @@ class Work:
     request: Request | None = None
     replays: bool = False
     closed: bool = False
+    owner: tuple[int, int | None] = attrs.field(factory=current_task)
     to_manage: dict[str, str] = attrs.field(factory=dict)
 
     @contextmanager

@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from keyaccount.errors import UnknownContext, ValidationError
+from keyaccount.errors import UnknownContext, ValidationError, unknown_context
 from keyaccount.model.notes import ServiceNote, Severity, lineage
 from keyaccount.results import Result, Rows
 from keyaccount.spans import in_force
@@ -160,7 +160,7 @@ def resolve(
     0
     """
     if not isinstance(context, str) or context not in rules.contexts:
-        raise UnknownContext(context, rules.contexts)
+        raise UnknownContext([unknown_context("Context", "id", context, rules.contexts)])
     found: dict[str, tuple[tuple[Any, ...], VisibleNote]] = {}
     for note in notes:
         entry = (

@@ -20,8 +20,8 @@ class Entity(Checked):
     """
 
     version: int = field(Number(), 0)
-    refs: FrozenMap[str, str] = field(Pairs(texts=True), FrozenMap())
-    extra: FrozenMap[str, Any] = field(Pairs(), FrozenMap())
+    refs: Mapping[str, str] = field(Pairs(texts=True), FrozenMap())
+    extra: Mapping[str, Any] = field(Pairs(), FrozenMap())
 
     @property
     def key(self) -> str:

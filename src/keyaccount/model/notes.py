@@ -115,8 +115,8 @@ class ServiceNote(Entity):
     the remark; a note `about` another record takes its text from there and is gone when that closes. `contexts`
     replace those of the category; with neither it appears everywhere. `audience_unit_ids` limits it to units.
 
-    >>> ServiceNote("n1", organisation_id="acme", text="Only pays after dunning level 2", category="payment")  # doctest: +ELLIPSIS
-    ServiceNote(id='n1', organisation_id='acme', text='Only pays after dunning level 2', category='payment', severity=...)
+    >>> ServiceNote("n1", organisation_id="acme", text="Only pays after dunning level 2")
+    ServiceNote(id='n1', organisation_id='acme', text='Only pays after dunning level 2', severity=<Severity.INFO: 1>)
     """
 
     id: str = identity()

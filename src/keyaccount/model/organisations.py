@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 
 import attrs
@@ -87,7 +88,7 @@ class Organisation(Entity):
     website: str | None = field(line(2_000))
     phones: tuple[str, ...] = field(Many(PhoneNumber()), ())
     emails: tuple[str, ...] = field(Many(Email()), ())
-    social: FrozenMap[str, str] = field(Pairs(texts=True), FrozenMap())
+    social: Mapping[str, str] = field(Pairs(texts=True), FrozenMap())
     addresses: tuple[Address, ...] = field(Many(One(Address)), ())
     relationships: tuple[str, ...] = field(Many(Choice(RELATIONSHIPS)), ("customer",))
     tax_id: str | None = field(line())

@@ -46,6 +46,12 @@ def change(row: Entity, **fields: Any) -> Change:
     return Change(type(row).__name__, row.key, row, evolved(row, {**fields, "version": row.version + 1}))
 
 
+def after(given: Change) -> Entity:
+    """Return the record that a change leaves."""
+    assert given.after is not None, "a removal has no record after it"
+    return given.after
+
+
 def removal(row: Entity) -> Change:
     """Return the removal of one record."""
     return Change(type(row).__name__, row.key, row, None)
@@ -134,7 +140,7 @@ def same_record(found: Entity | None, expected: Entity | None, asked: str, *, th
 
 def _told_value(row: Entity, name: str) -> str:
     text = repr(getattr(row, name, None))
-    return text if len(text) <= 300 else f"{text[:300]}…"  # noqa: PLR2004 - as much as one reads
+    return text if len(text) <= 300 else f"{text[:300]}…"
 
 
 def _named(row: Entity | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import pairwise
 from random import Random
 from typing import Any
 
@@ -35,6 +36,7 @@ from keyaccount.shapes import Many, One, Pairs, PhoneNumber
 from keyaccount.storage import Storage
 from keyaccount.testing.bench import (
     Make,
+    after,
     change,
     create,
     filled,
@@ -232,7 +234,7 @@ def _ids(make: Make) -> None:
             write(storage, create(rows))
             changed = change(rows[0], extra=FrozenMap({"changed": True}))
             write(storage, [changed, removal(rows[1])])
-            kept = [changed.after, *rows[2:]]
+            kept = [after(changed), *rows[2:]]
             for row in kept:
                 with storage.unit(write=False) as work:
                     same_rows(list(work.find(query(kind, id=row.key))), [row], f"{kind.name} {row.key!a}")
@@ -360,7 +362,7 @@ def _keys_follow(make: Make) -> None:
         changed = change(attrs.evolve(first, version=1), **fields)
         write(storage, [changed])
         _found_under(storage, changed.after, old, new)
-        write(storage, [removal(changed.after)])
+        write(storage, [removal(after(changed))])
         _found_under(storage, None, old, new)
         again = evolved(first, {**fields, "version": 1})
         write(storage, create([again]))
@@ -466,7 +468,7 @@ def _totals(make: Make, kind: Kind) -> None:
     with fresh(make) as storage, storage.unit(write=False) as work:
         same_totals(list(work.totals(query(kind))), [Total((), 0)], f"{kind.name} in an empty storage")
     with filled(make, _typical(kind)) as bench:
-        for by in ((), *((field,) for field in fields), *zip(fields, fields[1:], strict=False)):
+        for by in ((), *((field,) for field in fields), *pairwise(fields)):
             bench.totals(query(kind), by)
         for field in ("id", *fields[:4]):
             for test in list(_tests(kind, field))[:6]:

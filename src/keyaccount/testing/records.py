@@ -95,7 +95,7 @@ _WORDS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("Assignment", "role"): (KEY_ACCOUNT_MANAGER, DEPUTY, TEAM_MEMBER, "auditor"),
     ("Activity", "kind"): ("call", "meeting", "e-mail", "note"),
 }
-_JSON = (
+_JSON: tuple[Any, ...] = (
     *(1, True, False, None, 0, -1, 2**200, 0.1, 1e300, 1.5, "", "1", "true", 'O\'Brien "x" \\', "\U0001f600\n\t"),
     *((), (1, True, None, "x"), FrozenMap(), FrozenMap({"b": (1, FrozenMap({"c": None})), "a": "\u00e9"})),
 )
@@ -212,7 +212,7 @@ def some(kind: Kind, count: int) -> list[Entity]:
     while len(found) < count:
         row = random.choice(bases(kind))
         for field in stored_fields(kind):
-            if random.random() < 0.6:  # noqa: PLR2004 - more often than not
+            if random.random() < 0.6:
                 values = field_samples(kind, field)
                 row = next(iter(_with((row,), field, values[random.randrange(len(values)) % 7], 0)), row)
         found.append(row)

@@ -22,7 +22,7 @@ from keyaccount.testing.records import TODAY
 from keyaccount.testing.worlds import POLICIES, World, world
 
 _SEEDS = (1, 2)
-_READERS = 4
+_READERS = 3
 _DEEP = 300
 Compare: TypeAlias = Callable[[Bench, Reader], None]
 
@@ -81,7 +81,7 @@ def _pages(bench: Bench, reader: Reader) -> None:
     for kind in (kind for kind in KINDS.values() if kind.reach != "free"):
         for order in (None, f"-{kind.title}"):
             whole = query(kind, order, reader=reader)
-            rows = bench.finds(attrs.evolve(whole, limit=3))
+            rows = bench.finds(attrs.evolve(whole, limit=2))
             for row in rows:
                 bench.finds(attrs.evolve(whole, after=place(whole, row), limit=2))
                 bench.finds(attrs.evolve(whole, after=place(whole, row)))
@@ -93,7 +93,7 @@ def _masked(bench: Bench, reader: Reader) -> None:
     for kind in KINDS.values():
         for link in kind.links:
             targets = [row.key for row in bench.index.all(link.kind)]
-            for asked in (is_none, one_of(targets), one_of(targets[::2]), *targets[:3]):
+            for asked in (is_none, one_of(targets[::2])):
                 bench.finds(query(kind, reader=reader, **{link.field: asked}))
             if not link.many:
                 for sign in ("", "-"):
@@ -107,7 +107,7 @@ def _masked(bench: Bench, reader: Reader) -> None:
 
 def _follows(bench: Bench, whole: Any) -> None:
     rows = bench.finds(whole)
-    for row in rows[::3]:
+    for row in rows[1::4]:
         bench.finds(attrs.evolve(whole, after=place(whole, row), limit=2))
 
 
@@ -129,7 +129,7 @@ def _gather(bench: Bench, reader: Reader) -> None:
 def _deep(make: Make) -> None:
     """A covering claim reaches down a chain deeper than any stack, and stops at nothing but private accounts."""
     chain = [Organisation(f"o{n:04}", name="O", parent_id=f"o{n - 1:04}" if n else None) for n in range(_DEEP)]
-    rows: list[Entity] = [*chain, User("x0", name="Anna"), Position("p", "c", chain[-1].id)]
+    rows: list[Entity] = [*chain, User("x0", name="Anna"), Position("p", contact_id="c", organisation_id=chain[-1].id)]
     rows[_DEEP // 2] = evolved(chain[_DEEP // 2], {"private": True})
     rows.append(Assignment("a", "x0", "o0000", covers_subsidiaries=True))
     reader = attrs.evolve(_reader("a closed book"), user=User("x0", name="Anna", version=1))

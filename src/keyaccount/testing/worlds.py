@@ -58,7 +58,7 @@ AUDITOR = "auditor"
 
 POLICIES: Mapping[str, AccessPolicy] = {
     "an open book": AccessPolicy(),
-    "a closed book": AccessPolicy(default=None, roles={AUDITOR: Right.READ}),  # type: ignore[arg-type]
+    "a closed book": AccessPolicy(default=None, roles={AUDITOR: Right.READ}),
     "stewards and broken glass": AccessPolicy(default=None, stewards=frozenset(PEOPLE[:3])),
     "oversight to change": AccessPolicy(default=None, oversight=Right.CHANGE),
     "deputies who see private accounts": AccessPolicy(default=None, deputies_see_private=True),
@@ -67,7 +67,7 @@ POLICIES: Mapping[str, AccessPolicy] = {
         oversight=Right.ADMINISTER,
         stewards=frozenset(PEOPLE[1:2]),
         deputies_see_private=True,
-        roles={DEPUTY: Right.READ, AUDITOR: Right.READ},  # type: ignore[arg-type]
+        roles={DEPUTY: Right.READ, AUDITOR: Right.READ},
     ),
 }
 """The policies under which restriction is compared, by what they are about."""
@@ -125,7 +125,7 @@ def _organogram(random: Random) -> Iterator[Entity]:
         yield Unit(id, name=f"Unit {random.choice('AB')}", parent_id=above, head_id=_maybe(random, PEOPLE))
     for id in PEOPLE:
         units = tuple(random.sample(UNITS, random.choice((0, 1, 1, 2))))
-        yield User(id, name=random.choice(("Anna", "Ben")), unit_ids=units, active=random.random() < 0.9)  # noqa: PLR2004
+        yield User(id, name=random.choice(("Anna", "Ben")), unit_ids=units, active=random.random() < 0.9)
 
 
 def _accounts(random: Random) -> Iterator[Entity]:
@@ -134,7 +134,7 @@ def _accounts(random: Random) -> Iterator[Entity]:
             id,
             name=random.choice(("ACME", "acme", "Straße", "Globex", "Zeta")),
             parent_id=_maybe(random, ACCOUNTS[:number], 0.8),
-            private=random.random() < 0.4,  # noqa: PLR2004
+            private=random.random() < 0.4,
             sector=_maybe(random, ("steel", "food")),
             phones=tuple(random.sample(("+49 89 1234-0", "089 1234567", "0171 555 7788"), random.randrange(3))),
             addresses=(Address(town=random.choice(("Berlin", "Bern"))),),
@@ -147,7 +147,7 @@ def _accounts(random: Random) -> Iterator[Entity]:
             phones=tuple(random.sample(("0171 555 7788", "+49 30 99"), random.randrange(3))),
             emails=_some(random, ("ada@acme.test", "Bob@acme.test"), 1),
             created_by=_maybe(random, PEOPLE),
-            vip=random.random() < 0.3,  # noqa: PLR2004
+            vip=random.random() < 0.3,
         )
     for number in range(14):
         yield Position(
@@ -158,7 +158,7 @@ def _accounts(random: Random) -> Iterator[Entity]:
             reports_to_id=_maybe(random, [f"p{n:02}" for n in range(14) if n != number]),
             phones=_some(random, ("0171 555 7788", "089 1234567"), 1),
             emails=_some(random, ("ada@acme.test", "buying@acme.test"), 1),
-            vip=random.random() < 0.3,  # noqa: PLR2004
+            vip=random.random() < 0.3,
             **_span(random),
         )
 
@@ -167,7 +167,7 @@ def _rights(random: Random) -> Iterator[Entity]:
     for number in range(24):
         account = ACCOUNTS[number] if number < len(ACCOUNTS) else random.choice(ACCOUNTS)
         role = KEY_ACCOUNT_MANAGER if number < len(ACCOUNTS) else random.choice((DEPUTY, TEAM_MEMBER, AUDITOR, "none"))
-        covers = random.random() < 0.3  # noqa: PLR2004
+        covers = random.random() < 0.3
         yield Assignment(
             f"a{number:02}", random.choice(PEOPLE), account, role=role, covers_subsidiaries=covers, **_span(random)
         )
@@ -179,7 +179,7 @@ def _rights(random: Random) -> Iterator[Entity]:
             random.choice(ACCOUNTS),
             _principal(random),
             random.choice(list(Right)),
-            random.random() < 0.3,  # noqa: PLR2004
+            random.random() < 0.3,
             **_span(random),
         )
     for number in range(4):
@@ -201,7 +201,7 @@ def _moments(random: Random) -> Iterator[Entity]:
             organisation_id=account,
             contact_ids=people,
             kind=random.choice(("call", "meeting", "note")),
-            connected=random.random() < 0.5,  # noqa: PLR2004
+            connected=random.random() < 0.5,
             at=_maybe(random, (NOW, NOW - timedelta(days=1))),
             by_id=_maybe(random, PEOPLE),
             follow_up_on=_maybe(random, (TODAY, TODAY - timedelta(days=1))),
@@ -210,17 +210,14 @@ def _moments(random: Random) -> Iterator[Entity]:
     for number in range(14):
         account = _maybe(random, ACCOUNTS, 0.6)
         contact = random.choice(CONTACTS) if account is None else _maybe(random, CONTACTS, 0.4)
-        kind, id = random.choice(
-            (("Activity", f"y{random.randrange(14):02}"), ("Organisation", random.choice(ACCOUNTS)))
-        )
         yield ServiceNote(
             f"n{number:02}",
             organisation_id=account,
             contact_id=contact,
             text=random.choice(("pays late", "promised")),
-            about=Reference(kind, id) if random.random() < 0.4 else None,  # noqa: PLR2004
+            about=Reference("Activity", f"y{random.randrange(14):02}") if random.random() < 0.4 else None,
             severity=random.choice(list(Severity)),
-            for_subsidiaries=contact is None and random.random() < 0.5,  # noqa: PLR2004
+            for_subsidiaries=contact is None and random.random() < 0.5,
             audience_unit_ids=_some(random, UNITS, 0),
             created_by=_maybe(random, PEOPLE),
             **_span(random),
@@ -248,7 +245,7 @@ def _span(random: Random) -> dict[str, Any]:
     day = timedelta(days=1)
     good: tuple[tuple[date | None, date | None], ...] = ((None, None), (TODAY, None), (None, TODAY), (TODAY, TODAY))
     bad: tuple[tuple[date | None, date | None], ...] = ((None, TODAY - day), (TODAY + day, None))
-    first, last = random.choice(good if random.random() < 0.75 else bad)  # noqa: PLR2004
+    first, last = random.choice(good if random.random() < 0.75 else bad)
     return {"valid_from": first, "valid_until": last}
 
 
