@@ -116,7 +116,7 @@ def _organogram(company: Company) -> Iterator[tuple[Name, Name]]:
 
 
 def _structure(company: Company) -> Iterator[tuple[Name, Name]]:
-    """A higher right includes the lower ones; who covers an account covers its subsidiaries."""
+    """Let a higher right include the lower ones, and who covers an account cover its subsidiaries."""
     for account in company.organisations:
         for right in RIGHTS:
             holders, covering = _group("Holder", right, account.id), _group("Covering", right, account.id)

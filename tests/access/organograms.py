@@ -135,8 +135,7 @@ def _assignment(random: Random, people: list[str], account: str, role: str, toda
 
 def _grant(random: Random, people: list[str], units: list[str], accounts: list[str], today: date) -> Grant:
     kind = random.choice(("user",) * 19 + ("unit",) * 8 + ("everyone",) * 3)
-    whom = {"user": people, "unit": units, "everyone": [None]}[kind]
-    principal = random.choice([*whom])
+    principal = None if kind == "everyone" else random.choice(people if kind == "user" else units)
     covers = random.random() < 0.36
     return Grant(kind, principal, random.choice(accounts), random.choice(RIGHTS), covers, _span(random, today))
 

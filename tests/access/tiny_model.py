@@ -151,9 +151,9 @@ def _open(company: Company, user: str, account: Organisation) -> Iterator[tuple[
             if a.role == MANAGER and policy.oversight and a.user in _overseen(company, user):
                 yield "oversight", policy.oversight
     for g in company.grants:
-        if g.span.has(today) and (g.organisation == account.id or (g.organisation in above and g.covers)):
-            if (g.kind, g.principal) in _principals(company, user):
-                yield "covering grant" if g.organisation in above else f"grant to {g.kind}", g.right
+        counts = g.span.has(today) and (g.organisation == account.id or (g.organisation in above and g.covers))
+        if counts and (g.kind, g.principal) in _principals(company, user):
+            yield "covering grant" if g.organisation in above else f"grant to {g.kind}", g.right
 
 
 def _private(company: Company, user: str, account: Organisation) -> Iterator[tuple[str, int]]:
@@ -169,9 +169,9 @@ def _private(company: Company, user: str, account: Organisation) -> Iterator[tup
             if a.role == MANAGER and a.user in _absent(company, user):
                 yield "deputy on private", CHANGE
     for glass in company.glasses:
-        if glass.organisation == account.id and glass.user == user and user in company.policy.stewards:
-            if glass.opens <= company.now and company.now < glass.closes:
-                yield "break-glass", READ
+        is_open = glass.opens <= company.now and company.now < glass.closes
+        if is_open and glass.organisation == account.id and glass.user == user and user in company.policy.stewards:
+            yield "break-glass", READ
 
 
 def _up(start: str, parents: dict[str, str | None]) -> list[str]:
