@@ -1,4 +1,4 @@
-"""The command line: `python -m keyaccount demo`, `caller`, `card`."""
+"""The command line: `python -m keyaccount demo`, `caller`, `card`, `check`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from keyaccount.book import Book
+from keyaccount.book import Book, open
 from keyaccount.cards import BusinessCard
 from keyaccount.demonstration import demo
 from keyaccount.desk import Desk
@@ -16,7 +17,7 @@ from keyaccount.model.organisations import Organisation
 from keyaccount.model.rights import Right
 from keyaccount.terminal import card_text, printable, wrapped
 
-OK, BAD_INPUT = 0, 2
+OK, FINDINGS, BAD_INPUT = 0, 1, 2
 
 TOUR = """\
 keyaccount: the demo company, Monday 23 November 2026, half past nine.
@@ -26,12 +27,14 @@ keyaccount: the demo company, Monday 23 November 2026, half past nine.
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; return 0, or 2 for bad input, which is said on standard error."""
+    """Run a command; return 0, 1 where a check found something, or 2 for bad input, said on standard error."""
     given = _parser().parse_args(arguments)
     try:
         if given.command == "demo":
             sys.stdout.write(_tour())
             return OK
+        if given.command == "check":
+            return _check(given.file, as_json=given.json)
         with _book(given.file) as book:
             desk = book.desk(given.user) if given.user else book.trusted("command line")
             card = _card(desk, given)
@@ -57,6 +60,9 @@ def _parser() -> argparse.ArgumentParser:
     card.add_argument("--contact", metavar="ID")
     card.add_argument("--organisation", metavar="ID")
     card.add_argument("--context", metavar="CONTEXT", default="crm")
+    check = commands.add_parser("check", help="look for damage, edits and lost history")
+    check.add_argument("file", metavar="FILE")
+    check.add_argument("--json", action="store_true", help="the same facts as JSON")
     for command in (caller, card):
         command.add_argument("--user", metavar="ID", help="as this user sees it; without it, everything")
         command.add_argument("--json", action="store_true", help="the same facts as JSON")
@@ -64,9 +70,21 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _book(file: str) -> Book:
-    if file != "demo":
-        raise ValidationError.of("command line", "FILE", file, 'only "demo" can be opened in this version')
-    return demo()
+    if file == "demo":
+        return demo()
+    if not Path(file).is_file():
+        raise ValidationError.of("command line", "FILE", file, 'is no file; "demo" is the demo company')
+    return open(file)
+
+
+def _check(file: str, *, as_json: bool) -> int:
+    with _book(file) as book:
+        findings = book.check()
+    if as_json:
+        sys.stdout.write(json.dumps(findings.to_dict(), ensure_ascii=True, indent=2) + "\n")
+    for found in () if as_json else findings:
+        sys.stdout.write(printable(f"{found.kind} {found.id}: {found.what}") + "\n")
+    return FINDINGS if findings else OK
 
 
 def _card(desk: Desk, given: argparse.Namespace) -> BusinessCard | None:

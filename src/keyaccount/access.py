@@ -1,14 +1,14 @@
 """Who may do what with an account: one rule, over a reader and the account's claims.
 
-The rule is `reasons`. A check asks whether any reason suffices, an explanation lists them, and a query evaluates the
-same function for each row (or compiles the same reader). Nothing derived from it is stored.
+The rule is `counting`. A check asks whether anything that counts suffices, an explanation lists it all, and a query
+evaluates the same function for each row (or compiles the same reader). Nothing derived from it is stored.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 import attrs
 
@@ -93,7 +93,8 @@ class Reader(Result):
 
     `units` maps every unit whose grants reach the user to the user's own unit it is reached through. `acts_for` maps
     active users the reader stands in for today to the substitution; `oversees` are the active users in or below the
-    units the reader heads, where the policy has oversight. `today` and `now` are the book clock's: a question about
+    units the reader heads, where the policy has oversight; `steward`: whether the policy names the user. `today` and
+    `now` are the book clock's: a question about
     another day never changes a right.
     """
 
@@ -105,16 +106,14 @@ class Reader(Result):
     acts_for: FrozenMap[str, Substitution] = FrozenMap()
     oversees: frozenset[str] = frozenset()
 
-    @property
-    def steward(self) -> bool:
-        """Whether the policy names the user as a steward."""
-        return self.user.id in self.policy.stewards
+    steward: bool = False
 
     def is_me(self, principal: Principal) -> bool:
         """Say whether the reader is, or belongs to, a principal."""
-        if principal.kind == "user":
+        kind = principal.kind
+        if kind == "user":
             return principal.id == self.user.id
-        return principal.kind == "everyone" or principal.id in self.units
+        return kind == "everyone" or principal.id in self.units
 
 
 def reader(
@@ -156,6 +155,7 @@ def reader(
         now,
         FrozenMap({substitution.user_id: substitution for substitution in standing_in}),
         frozenset(one.id for one in oversees if one.active and one.id != user.id) if policy.oversight else frozenset(),
+        steward=user.id in policy.stewards,
     )
 
 
@@ -261,27 +261,32 @@ def _whom(principal: Principal | None) -> str:
     return f"{principal.kind} {shown(principal.id)}"
 
 
-def reasons(reader: Reader, organisation: Organisation, claims: Iterable[Claim]) -> Iterator[Reason]:
-    """Yield every reason that gives the reader a right on an organisation: the rule itself.
+Counting: TypeAlias = tuple[str, Right, Claim | None]
+"""One thing that counts: its kind, the right it gives, and the claim it comes from."""
+
+
+def counting(reader: Reader, organisation: Organisation, claims: Iterable[Claim]) -> Iterator[Counting]:
+    """Yield everything that gives the reader a right on an organisation: the rule itself.
 
     `claims` are those on the organisation and the covering ones on its ancestors. On a private organisation only key
     account managers assigned to that very organisation count, their deputies where the policy says so, and a steward
     who broke the glass.
     """
+    own = organisation.id
     if organisation.private:
-        yield from _private_reasons(reader, [c for c in claims if c.organisation_id == organisation.id])
+        yield from _counting_on_private(reader, [claim for claim in claims if claim.organisation_id == own])
         return
     if reader.policy.default is not None:
-        yield Reason(reader.policy.default, "default")
+        yield "default", reader.policy.default, None
     if reader.steward:
-        yield Reason(Right.ADMINISTER, "steward", principal=user(reader.user.id))
+        yield "steward", Right.ADMINISTER, None
     for claim in claims:
-        own = claim.organisation_id == organisation.id
-        if own or claim.covers_subsidiaries:
-            yield from (_reason(reader, claim, right, kind, inherited=not own) for kind, right in ways(reader, claim))
+        if claim.organisation_id == own or claim.covers_subsidiaries:
+            for kind, right in ways(reader, claim):
+                yield kind, right, claim
 
 
-def _private_reasons(reader: Reader, claims: Sequence[Claim]) -> Iterator[Reason]:
+def _counting_on_private(reader: Reader, claims: Sequence[Claim]) -> Iterator[Counting]:
     deputies = reader.policy.deputies_see_private and any(
         c.role == KEY_ACCOUNT_MANAGER and c.active and in_force(c, reader.today) for c in claims
     )
@@ -293,7 +298,21 @@ def _private_reasons(reader: Reader, claims: Sequence[Claim]) -> Iterator[Reason
                 or (kind == "substitution" and claim.role == KEY_ACCOUNT_MANAGER)
             )
             if manages or deputises or kind == "break-glass":
-                yield _reason(reader, claim, right, kind, inherited=False)
+                yield kind, right, claim
+
+
+def holds(reader: Reader, organisation: Organisation, claims: Iterable[Claim], right: Right) -> bool:
+    """Say whether anything that counts suffices for a right: the quick answer, without reasons."""
+    return any(given >= right for _, given, _ in counting(reader, organisation, claims))
+
+
+def reasons(reader: Reader, organisation: Organisation, claims: Iterable[Claim]) -> Iterator[Reason]:
+    """Yield every reason that gives the reader a right on an organisation, as it may be told."""
+    for kind, right, claim in counting(reader, organisation, claims):
+        if claim is None:
+            yield Reason(right, kind, principal=user(reader.user.id) if kind == "steward" else None)
+        else:
+            yield _reason(reader, claim, right, kind, inherited=claim.organisation_id != organisation.id)
 
 
 def ways(reader: Reader, claim: Claim) -> Iterator[tuple[str, Right]]:

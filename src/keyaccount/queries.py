@@ -414,7 +414,7 @@ class Scope:
         if kind.reach == "free":
             return right is Right.READ or reader.steward
         if isinstance(row, Organisation):
-            return any(reason.right >= right for reason in access.reasons(reader, row, self._claims_for(row)))
+            return access.holds(reader, row, self._claims_for(row), right)
         if isinstance(row, Contact):
             return self._permits_contact(reader, row, right)
         return self._permits_hanging(kind, row, right)

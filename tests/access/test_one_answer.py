@@ -224,6 +224,7 @@ def test_every_door_gives_one_answer(seed: int) -> None:
         walk.step()
         company = walk.company()
         active = [user.id for user in company.users if user.active]
+        _shut(walk, set(active))
         auditor = {o.id: _readers(walk.office, o.id) for o in company.organisations}
         for user in walk.random.sample(active, 2):
             rights = {o.id: tiny_model.right(company, user, o.id) for o in company.organisations}
@@ -231,6 +232,13 @@ def test_every_door_gives_one_answer(seed: int) -> None:
             _listings(walk, walk.desks.setdefault(user, walk.book.desk(user)), rights)
             _checks(walk.desks[user], rights)
             _writes(walk, walk.desks[user], rights)
+
+
+def _shut(walk: Walk, active: set[str]) -> None:
+    """Check that the desks of users who are active no more answer nothing."""
+    for user in walk.desks.keys() - active:
+        with pytest.raises(ka.AccessDenied):
+            walk.desks[user].count(ka.Organisation)
 
 
 def _some(rights: Mapping[str, int]) -> dict[str, int]:

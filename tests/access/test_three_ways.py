@@ -141,7 +141,10 @@ class Decider:
         line = set(self._line(organisation))
         claims = [claim for claim in self._claims if claim.organisation_id in line]
         account = self._organisations[organisation]
-        return bool(access.decide(self._readers[user], account, claims, right=ka.Right(right)))
+        decided = bool(access.decide(self._readers[user], account, claims, right=ka.Right(right)))
+        quick = access.holds(self._readers[user], account, claims, ka.Right(right))
+        assert decided is quick, f"{user} {organisation}: decide says {decided}, holds {quick}"
+        return decided
 
     def _line(self, organisation: str) -> Iterator[str]:
         at: str | None = organisation
@@ -258,11 +261,12 @@ Edit = tuple[str, str]
 
 IN_FORCE = "    if not in_force(claim, reader.today):\n"
 PRIVATE = "    if organisation.private:\n        yield from"
+OWN_OR_COVERING = "if claim.organisation_id == own or claim.covers_subsidiaries:"
 DEPUTIES = """reader.policy.deputies_see_private and any(
         c.role == KEY_ACCOUNT_MANAGER and c.active and in_force(c, reader.today) for c in claims
     )"""
 ROLE_RIGHT = "right = claim.right if claim.role is None else"
-OWN = "[c for c in claims if c.organisation_id == organisation.id]"
+OWN = "[claim for claim in claims if claim.organisation_id == own]"
 STANDS_IN = "if s.deputy_id == user.id and"
 CHAIN = "any(t.deputy_id == user.id and t.user_id == s.deputy_id and in_force(t, today) for t in substitutions)"
 OVERSEES = "if claim.role == KEY_ACCOUNT_MANAGER and reader.policy.oversight and claim"
@@ -281,13 +285,13 @@ def _in_force(also: str) -> Edit:
 
 def _on_private(condition: str, kind: str) -> Edit:
     """Let something count on private accounts too."""
-    more = f'if {condition}:\n            yield Reason(Right.READ, "{kind}")\n        yield'
+    more = f'if {condition}:\n            yield "{kind}", Right.READ, None\n        yield'
     return PRIVATE, PRIVATE.replace("yield", more)
 
 
 MUTANTS: dict[str, tuple[Edit, ...]] = {
     "private is ignored": ((PRIVATE, PRIVATE.replace("private:", "private and not claims:")),),
-    "covering claims count on private": ((OWN, OWN.replace("]", " or c.covers_subsidiaries]")),),
+    "covering claims count on private": ((OWN, OWN.replace("]", " or claim.covers_subsidiaries]")),),
     "a grant counts on private": (('or kind == "break-glass":', 'or kind in ("break-glass", "grant"):'),),
     "the default counts on private": (_on_private("reader.policy.default", "default"),),
     "a steward counts on private": (_on_private("reader.steward", "steward"),),
@@ -304,8 +308,8 @@ MUTANTS: dict[str, tuple[Edit, ...]] = {
         _in_force("claim.valid_from and claim.valid_from.toordinal() - 1 == reader.today.toordinal()"),
     ),
     "a team member administers": ((ROLE_RIGHT, f"{ROLE_RIGHT} Right.ADMINISTER if claim.role == TEAM_MEMBER else"),),
-    "covering counts for nothing": (("if own or claim.covers_subsidiaries:", "if own:"),),
-    "everything covers": (("if own or claim.covers_subsidiaries:", "if claims:"),),
+    "covering counts for nothing": ((OWN_OR_COVERING, "if claim.organisation_id == own:"),),
+    "everything covers": ((OWN_OR_COVERING, "if claims:"),),
     "a grant to a unit reaches superiors": (
         ("{one.id: one.parent_id for one in units}", "{one.parent_id: one.id for one in units}"),
     ),

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -52,7 +55,8 @@ def test_a_user_sees_what_they_may(capsys: pytest.CaptureFixture[str]) -> None:
         (["card", "demo"], "give contact or organisation"),
         (["card", "demo", "--contact", "ingo", "--context", "fone"], "did you mean 'phone'"),
         (["caller", "demo", "1", "--user", "nobody"], "there is no User 'nobody'"),
-        (["caller", "no.sqlite", "1"], 'only "demo" can be opened'),
+        (["caller", "no.sqlite", "1"], "is no file"),
+        (["check", "no.sqlite"], "is no file"),
     ],
 )
 def test_bad_input_is_status_2(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -74,3 +78,19 @@ def test_stored_text_cannot_drive_the_terminal() -> None:
     assert "\\u202e" in text
     assert "line / break" in text
     assert printable("\x1b[2J") == "\\x1b[2J"
+
+
+def test_a_file_is_opened_and_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Cards come out of a file; a check finds nothing in a sound one (0), and an edit behind our back (1)."""
+    file = str(tmp_path / "crm.sqlite")
+    with ka.open(file) as book:
+        book.trusted("test").put(ka.Organisation("acme", name="ACME AG"))
+    assert main(["card", file, "--organisation", "acme"]) == 0
+    assert capsys.readouterr().out.startswith("ACME AG")
+    assert main(["check", file]) == 0
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("UPDATE organisation SET name = 'Evil' WHERE id = 'acme'")
+    assert main(["check", file]) == 1
+    assert "Organisation acme: was changed" in capsys.readouterr().out
+    assert main(["check", file, "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["rows"][0]["id"] == "acme"

@@ -77,11 +77,11 @@ def test_creating_with_other_content_is_a_conflict(office: ka.Desk) -> None:
 @pytest.mark.parametrize(("one", "other"), [(1, True), (0, False), ([1], [True]), ({"a": 1}, {"a": True})])
 def test_values_of_another_type_are_other_content(office: ka.Desk, one: Any, other: Any) -> None:
     """A host's 1 that becomes True is a change like any other: it is written, and it is no equal content."""
-    stored = office.put(ka.Organisation("globex", name="G", extra={"flag": one}))  # type: ignore[arg-type]
+    stored = office.put(ka.Organisation("globex", name="G", extra={"flag": one}))
     with pytest.raises(ka.ConflictError):
-        office.put(ka.Organisation("globex", name="G", extra={"flag": other}))  # type: ignore[arg-type]
-    changed = office.put(attrs.evolve(stored, extra={"flag": other}))  # type: ignore[arg-type]
-    assert repr(changed.extra) == repr(ka.Organisation("x", name="x", extra={"flag": other}).extra)  # type: ignore[arg-type]
+        office.put(ka.Organisation("globex", name="G", extra={"flag": other}))
+    changed = office.put(attrs.evolve(stored, extra={"flag": other}))
+    assert repr(changed.extra) == repr(ka.Organisation("x", name="x", extra={"flag": other}).extra)
 
 
 def test_ids_are_made_where_none_is_given(office: ka.Desk) -> None:
@@ -253,13 +253,13 @@ def test_external_references_are_unique(office: ka.Desk) -> None:
     for entities in (
         [ka.Organisation("two", name="2", refs=ref)],
         [attrs.evolve(office.get(ka.Organisation, "acme"), refs=ref)],
-        [ka.Organisation("x", name="x", refs={"crm": "7"}), ka.Organisation("y", name="y", refs={"crm": "7"})],  # type: ignore[arg-type]
+        [ka.Organisation("x", name="x", refs={"crm": "7"}), ka.Organisation("y", name="y", refs={"crm": "7"})],
     ):
         with pytest.raises(ka.ConflictError):
             office.put(*entities)
         assert everything(office) == before
     assert office.get(ka.Organisation, ref=("erp", "42")).id == "one"
-    one = office.put(attrs.evolve(office.get(ka.Organisation, "one"), refs={"erp": "43"}))  # type: ignore[arg-type]
+    one = office.put(attrs.evolve(office.get(ka.Organisation, "one"), refs={"erp": "43"}))
     office.put(ka.Organisation("two", name="2", refs=ref))
     office.remove(ka.Organisation, "two")
     office.put(attrs.evolve(one, refs=ref))
@@ -268,8 +268,8 @@ def test_external_references_are_unique(office: ka.Desk) -> None:
 
 def test_references_change_hands_in_one_call(office: ka.Desk) -> None:
     """Two records may exchange their references in one call."""
-    one, two = (office.put(ka.Organisation(id, name=id, refs={"erp": id})) for id in ("1", "2"))  # type: ignore[arg-type]
-    office.put(attrs.evolve(one, refs={"erp": "2"}), attrs.evolve(two, refs={"erp": "1"}))  # type: ignore[arg-type]
+    one, two = (office.put(ka.Organisation(id, name=id, refs={"erp": id})) for id in ("1", "2"))
+    office.put(attrs.evolve(one, refs={"erp": "2"}), attrs.evolve(two, refs={"erp": "1"}))
     assert [office.get(ka.Organisation, ref=("erp", id)).id for id in ("1", "2")] == ["2", "1"]
 
 
@@ -285,7 +285,7 @@ SPANS: list[tuple[int | None, int | None, bool]] = [
 
 
 @pytest.mark.parametrize(("start", "end", "free"), SPANS)
-def test_single_holders(office: ka.Desk, start: int | None, end: int | None, free: bool) -> None:  # noqa: FBT001
+def test_single_holders(office: ka.Desk, start: int | None, end: int | None, free: bool) -> None:
     """A role for one has one holder on each day of an organisation; a shared day is refused."""
     first, last = (None if n is None else DAY + timedelta(days=n) for n in (start, end))
     office.put(

@@ -113,13 +113,13 @@ def test_a_stream_that_breaks_leaves_nothing(office: ka.Desk) -> None:
 def test_own_writes_are_read(office: ka.Desk) -> None:
     """Inside a transaction every call sees what was written before: by id, list, count, reference and search."""
     with office.transaction():
-        office.put(ka.Organisation("globex", name="Globex", parent_id="acme", refs={"erp": "7"}))  # type: ignore[arg-type]
+        office.put(ka.Organisation("globex", name="Globex", parent_id="acme", refs={"erp": "7"}))
         assert office.get(ka.Organisation, "globex").name == "Globex"
         assert office.get(ka.Organisation, ref=("erp", "7")).id == "globex"
         assert [row.id for row in office.find(ka.Organisation, parent_id="acme")] == ["globex"]
         assert office.count(ka.Organisation) == 2
         assert [hit.id for hit in office.search("glob")] == ["globex"]
-        office.put(attrs.evolve(office.get(ka.Organisation, "globex"), refs={}, parent_id=None))  # type: ignore[arg-type]
+        office.put(attrs.evolve(office.get(ka.Organisation, "globex"), refs={}, parent_id=None))
         assert [row.id for row in office.find(ka.Organisation, parent_id="acme")] == []
         with pytest.raises(ka.NotFound):
             office.get(ka.Organisation, ref=("erp", "7"))

@@ -195,7 +195,7 @@ JSON: list[Any] = [1, True, "1", None, 0, False, "", [], [1], [True], {"b": 1}, 
 @pytest.mark.parametrize("wanted", JSON, ids=repr)
 def test_extra_compares_exactly(wanted: Any) -> None:
     """A value of `extra` is found by exactly itself: 1 is not True, "1" not 1, None not absent; at any depth."""
-    rows = [ka.Organisation(str(n), name="x", extra={"a": value}) for n, value in enumerate(JSON)]  # type: ignore[arg-type]
+    rows = [ka.Organisation(str(n), name="x", extra={"a": value}) for n, value in enumerate(JSON)]
     rows.append(ka.Organisation("without", name="x"))
     expected = [str(n) for n, value in enumerate(JSON) if json.dumps(value) == json.dumps(wanted)]
     assert ids(asked(ka.Organisation, extra={"a": wanted}), rows) == expected
@@ -204,7 +204,7 @@ def test_extra_compares_exactly(wanted: Any) -> None:
 def test_mappings_ask_for_some_pairs() -> None:
     """A condition on a mapping asks for all its pairs among others; with several mappings, for any of them."""
     refs: list[dict[str, str]] = [{"erp": "1", "crm": "1"}, {"erp": "1", "crm": "2"}, {"erp": "2"}, {}]
-    rows = [ka.Organisation(str(n), name="x", refs=ref) for n, ref in enumerate(refs)]  # type: ignore[arg-type]
+    rows = [ka.Organisation(str(n), name="x", refs=ref) for n, ref in enumerate(refs)]
     assert ids(asked(ka.Organisation, refs={"erp": "1"}), rows) == ["0", "1"]
     assert ids(asked(ka.Organisation, refs={"erp": "1", "crm": "2"}), rows) == ["1"]
     assert ids(asked(ka.Organisation, refs={"crm": "2", "erp": "2"}), rows) == []

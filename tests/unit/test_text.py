@@ -296,7 +296,7 @@ def test_answers_are_safe_in_html(text: str) -> None:
                 phones=("+49 89 1234567", text),
                 emails=(text,),
                 addresses=(ka.Address(lines=(text,), town=text, postcode=text),),
-                extra={text: {text: text}},  # type: ignore[arg-type]
+                extra={text: {text: text}},
             ),
             ka.Contact("ingo", name=text, vip=True, salutation=text, phones=(text,)),
             ka.Position(

@@ -44,8 +44,8 @@ LEAKS = (
     Leak(
         "ended position at a hidden organisation",
         "queries.py",
-        "if counts and self.holds(",
-        "if not in_force(position, reader.today) or counts and self.holds(",
+        "if there and enough(",
+        "if any(not in_force(p, reader.today) for p in held) or there and enough(",
         "a contact is readable only through readable organisations",
     ),
     Leak(
@@ -152,7 +152,7 @@ LEAKS = (
     Leak(
         "version in the clash of an id",
         "gate.py",
-        "raise ConflictError(kind.name, given.key, 0, seen.version if seen else None)",
+        "raise ConflictError(kind.name, given.key, 0 if seen else None, seen.version if seen else None)",
         "raise ConflictError(kind.name, given.key, 0, stored.version)",
         "an id that exists unseen fails with one fixed text",
     ),
@@ -246,12 +246,12 @@ LEAKS = (
     Leak(
         "duplicate check over hidden records",
         "gate_checks.py",
-        "    _known_contexts(view, pairs)\n    _free",
+        "    _free_references(view, pairs)\n    yield from _known",
         "    for old, row in pairs:\n"
         '        tax_id = getattr(row, "tax_id", None)\n'
         "        if old is None and tax_id and view.trusted().find(type(row), tax_id=tax_id):\n"
         "            raise ConflictError(kind_of(type(row)).name, row.key)\n"
-        "    _known_contexts(view, pairs)\n    _free",
+        "    _free_references(view, pairs)\n    yield from _known",
         "creating succeeds alike whether or not a hidden record has the same tax id",
     ),
 )

@@ -11,8 +11,8 @@ import pytest
 
 from worlds.leaks import LEAKS, Leak, sow
 
-SECONDS = 60
-WORLDS = 150
+SECONDS = 240
+WORLDS = 300
 TESTS = Path(__file__).parents[1]
 
 

@@ -33,7 +33,7 @@ def test_most_calls_say_something() -> None:
     found = tw.run_all(range(COUNTED), tally)
     assert not found, str(found[0])
     assert tally.succeeded.total() * 3 >= tally.asked.total()
-    assert {name for name in tw.GENERATORS if not tally.succeeded[name]} == set()
+    assert {name for name in tw.GENERATORS if not tally.succeeded[name]} == tw.TRUSTED_ONLY
     assert not tally.foreign, "\n".join(tally.foreign[:20])
 
 

@@ -39,6 +39,7 @@ import keyaccount as ka
 from keyaccount import desk as desks
 from keyaccount import shapes, values
 from keyaccount.catalogue import KINDS
+from keyaccount.model.aliases import Alias
 from keyaccount.model.entity import Entity
 from keyaccount.model.rights import BreakGlass, Substitution
 from keyaccount.providers import Sight
@@ -281,6 +282,7 @@ KINDS_MADE: dict[str, Fixed] = {
     "Grant": lambda c: {"organisation_id": c.id("Organisation"), "principal": _principal(c)},
     "Substitution": lambda c: {"user_id": c.one(("me", "kam")), "deputy_id": "other"},
     "BreakGlass": lambda c: {"organisation_id": c.id("Organisation"), "reason": "an audit", **moments(c)},
+    "Alias": lambda c: {"old_id": f"n-old-{c.made}", "organisation_id": c.id("Organisation"), "contact_id": None},
     "ServiceNote": _hung,
     "NoteCategory": lambda c: {"contexts": tuple(c.some(CONTEXTS, 2))},
     "Context": lambda _: {},
@@ -354,7 +356,7 @@ US = (
     ka.NoteCategory("payment", contexts=("documents", "phone")),
     ka.NoteCategory("promise", contexts=("crm",)),
 )
-HIDDEN_REFS = tuple(f"href-{number}" for number in range(8))
+HIDDEN_REFS = tuple(f"href-{number}" for number in range(4))
 MINE = (ka.user("me"), ka.unit("team"), ka.unit("sales"), ka.EVERYONE)
 THEIRS = (ka.user("kam"), ka.unit("elsewhere"))
 SPARE_ROLES = (None, None, "managing director", "sales manager")
@@ -520,7 +522,7 @@ def _hide_organisation(
 ) -> None:
     """Add an organisation that others manage, with claims of the user's own that do not count."""
     free = [ref for ref in HIDDEN_REFS if all(row.refs.get("erp") != ref for row in both.of(ka.Organisation))]
-    refs = {"erp": c.one(free)} if c.chance(0.7) else {}
+    refs = {"erp": c.one(free)} if free and c.chance(0.7) else {}
     both.add(c.shaped(ka.Organisation, id=id, name=c.one(NAMES), parent_id=parent, private=private, refs=refs))
     covers = c.chance(0.7) and not variant.stands_in
     both.add(ka.Assignment(f"h-lead-{id}", c.one(("kam", "other", "leaver")), id, covers_subsidiaries=covers))
@@ -533,6 +535,8 @@ def _hide_organisation(
     if c.chance(0.5):
         span_of_it: dict[str, Any] = {"opens_at": MOMENT - timedelta(hours=1), "closes_at": MOMENT}
         both.add(BreakGlass(f"h-glass-{id}", id, c.one(STEPS), "an audit", **span_of_it))
+    if c.chance(0.3):
+        both.add(Alias(f"h-alias-{id}", f"h-old-{id}", id))
     if private and c.chance(0.7):
         both.add(ka.Grant(f"h-given-{id}", id, c.one(MINE), c.one(list(ka.Right))))
         both.add(ka.Assignment(f"h-team-{id}", "me", id, role=c.one(ROLES[1:])))
@@ -674,6 +678,7 @@ def build(seed: int) -> Pair:
     for side in (left, right):
         for kind, ids in side.ids().items():
             c.unseen.setdefault(kind, []).extend(id for id in ids if id.startswith("h-"))
+        c.unseen.setdefault("Organisation", []).extend(row.old_id for row in side.of(Alias))
     c.taken = [] if absent else _taken(left, right)
     return Pair(seed, variant, (_side(left, variant), _side(right, variant)), c)
 
@@ -742,6 +747,9 @@ Generator = Callable[[Chooser], Given | Script]
 GENERATORS: dict[str, list[Generator]] = {}
 """The calls of a desk by name, each with one way, or several, to choose its arguments."""
 WEIGHTS = {"desk.put": 10, "desk.find": 6, "desk.put_many": 2, "desk.remove": 2, "desk.card": 2, "desk.user_id": 0.2}
+WEIGHTS |= {f"desk.people.{name}": 0.3 for name in ("who_may_read", "orphaned", "make_private", "hand_over")}
+TRUSTED_ONLY = frozenset({"desk.people.who_may_read", "desk.people.orphaned"})
+"""Calls that a bound desk is always refused."""
 PAGED = frozenset({"desk.find", "desk.activities.history"})
 EVENTS: list[Generator] = []
 """What the host does meanwhile, at a trusted desk; its answers are not compared."""
@@ -922,6 +930,7 @@ def _create_unseen(c: Chooser) -> Given:
 
 
 @asks("desk.put")
+@asks("desk.put")
 def _create_taken(c: Chooser) -> Given:
     """Create what clashes with something hidden in both worlds: alike, whatever that is; see EXCEPTIONS."""
     return given(made(c, "Organisation", **(c.one(c.taken) if c.taken else {}), parent_id=None, private=False))
@@ -1071,6 +1080,120 @@ def _special_contacts(c: Chooser) -> Given:
 @asks("desk.people.vips")
 def _vips(c: Chooser) -> Given:
     return given(on=c.day())
+
+
+@asks("desk.people.vacant_roles")
+def _vacant_roles(c: Chooser) -> Given:
+    return given(on=c.day())
+
+
+@asks("desk.people.org_chart")
+def _org_chart(c: Chooser) -> Given:
+    return given(c.id("Organisation"), on=c.day())
+
+
+@asks("desk.people.who_may_read")
+def _who_may_read(c: Chooser) -> Given:
+    return given(c.id("Organisation"))
+
+
+@asks("desk.people.orphaned")
+def _orphaned(_: Chooser) -> Given:
+    return given()
+
+
+def span(c: Chooser) -> dict[str, Any]:
+    """Choose from when until when, mostly without saying so."""
+    return {"from_": c.day(0.3), "until": c.day(0.3)}
+
+
+@asks("desk.people.assign")
+def _assign(c: Chooser) -> Given:
+    covers = c.covering and c.chance(0.3)
+    where = {"contact": c.id("Contact")} if c.chance(0.3) else {"organisation": c.id("Organisation")}
+    role = c.one(ROLES) if "organisation" in where else None
+    return given(c.id("User"), **where, role=role, covers_subsidiaries=covers, **span(c))
+
+
+@asks("desk.people.end_assignment")
+def _end_assignment(c: Chooser) -> Given:
+    return given(c.id("Assignment"), on=c.day(0.3))
+
+
+@asks("desk.people.deputise")
+def _deputise(c: Chooser) -> Given:
+    """Name a deputy: never the user, who would gain rights on what differs."""
+    return given("other", for_user=c.one(("me", "me", "kam", "missing")), reason="on leave", **span(c))
+
+
+@asks("desk.people.hand_over")
+def _hand_over(c: Chooser) -> Given:
+    return given(c.one(STEPS), c.one(STEPS), on=c.day(0.3))
+
+
+@asks("desk.people.make_private")
+def _make_private(c: Chooser) -> Given:
+    return given(c.id("Organisation"))
+
+
+@asks("desk.people.open_up")
+def _open_up(c: Chooser) -> Given:
+    return given(c.id("Organisation"))
+
+
+@asks("desk.people.grant")
+def _grant(c: Chooser) -> Given:
+    covers, right = c.covering and c.chance(0.3), c.one(list(ka.Right))
+    return given(c.id("Organisation"), principal=_principal(c), right=right, covers_subsidiaries=covers, **span(c))
+
+
+@asks("desk.people.revoke")
+def _revoke(c: Chooser) -> Given:
+    return given(c.id("Grant"))
+
+
+@asks("desk.people.break_glass")
+def _break_glass(c: Chooser) -> Given:
+    """Break the glass of what is seen or missing: for something hidden it is the right to read it, which differs."""
+    private = [id for id in c.seen["Organisation"] if id.startswith("v-")]
+    return given(c.one([*private, "missing"]), reason="an audit", minutes=c.maybe(5))
+
+
+@asks("desk.history")
+def _versions(c: Chooser) -> Given:
+    kind = a_kind(c)
+    return given(kind, c.id(kind.__name__))
+
+
+@asks("desk.merging.merge")
+def _merge(c: Chooser) -> Given:
+    kind = c.one((ka.Organisation, ka.Contact))
+    return given(kind, c.id(kind.__name__), c.id(kind.__name__))
+
+
+@asks("desk.merging.undo")
+def _undo(c: Chooser) -> Script:
+    """Merge, and undo it at once; or undo what never was."""
+    kind: Any = c.one((ka.Organisation, ka.Contact))
+    winner, loser = c.id(kind.__name__), c.id(kind.__name__)
+    if c.chance(0.2):
+        return Script("'missing'", lambda side: side.desk.merging.undo("missing"))
+
+    def back(side: Side) -> list[Any]:
+        merged = side.desk.merging.merge(kind, winner, loser)
+        return [merged, side.desk.merging.undo(merged.act or "nothing was merged")]
+
+    return Script(f"{loser} merged into {winner}, and back", back)
+
+
+@asks("desk.mine")
+def _mine(_: Chooser) -> Given:
+    return given()
+
+
+@asks("desk.readable_ids")
+def _readable_ids(c: Chooser) -> Given:
+    return given([c.id("Organisation") for _ in range(c.random.randint(0, 9))])
 
 
 @asks("desk.activities.log")

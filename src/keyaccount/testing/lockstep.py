@@ -34,9 +34,10 @@ from keyaccount.testing.worlds import POLICIES, world
 
 _MADE = re.compile(r"([0-9a-f]{8}-[0-9a-f]{4})-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _SEEDS = 6
+_AROUND = 150
 
 
-class RolledBack(Exception):  # noqa: N818 - it is no error, it only leaves a block
+class RolledBack(Exception):
     """Leaves a transaction that is to be undone."""
 
 
@@ -117,7 +118,9 @@ class LockStep(RuleBasedStateMachine):
                 said[name] = _MADE.sub(r"made-\1", ask(book))
         first, *others = said
         for other in others:
-            assert said[other] == said[first], f"{what}:\n{first}: {said[first]}\n{other}: {said[other]}"
+            where = _parting(said[first], said[other])
+            one, two = (said[name][max(0, where - _AROUND) : where + 2 * _AROUND] for name in (first, other))
+            assert said[first] == said[other], f"{what}:\n{first}: …{one}…\n{other}: …{two}…"
 
     def teardown(self) -> None:
         """Compare all that is left, and close the books."""
@@ -133,16 +136,23 @@ class LockStep(RuleBasedStateMachine):
     def _acts(self, book: Book) -> str:
         storage = next(storage for name, storage in self.storages.items() if self.books[name] is book)
         with storage.unit(write=False) as work:
-            told = [(one.at, one.by, one.why, one.key, one.request, sorted(one.changed)) for one in work.acts()]
+            told = [
+                (one.at.timestamp(), one.by, one.why, one.key, one.request, sorted(one.changed)) for one in work.acts()
+            ]
         return "\n".join(map(str, told))
 
 
 def lockstep(makers: Mapping[str, Callable[[], Storage]]) -> type[RuleBasedStateMachine]:
-    """Make a state machine for two storages or more, each made fresh and empty by its function; the first is compared with.
+    """Make a state machine for two storages or more, each made fresh and empty by its function.
 
-    Run it with `hypothesis.stateful.run_state_machine_as_test`, or take its `TestCase`.
+    All are compared with the first. Run it with `hypothesis.stateful.run_state_machine_as_test`, or its `TestCase`.
     """
     return type("LockStep", (LockStep,), {"makers": dict(makers)})
+
+
+def _parting(one: str, other: str) -> int:
+    """Return where two texts begin to differ."""
+    return next((n for n, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]), len(one))
 
 
 def _answer(book: Book, step: Step) -> str:
@@ -165,7 +175,7 @@ def _transaction(book: Book, several: Sequence[Step], *, keeps: bool, key: str |
         with book.trusted("the kit").transaction(why="in lock step", key=key):
             said += [_answer(book, step) for step in several]
             if not keeps:
-                raise RolledBack
+                raise RolledBack  # noqa: TRY301 - the way to undo a transaction
     except RolledBack:
         said.append("rolled back")
     except KeyAccountError as error:

@@ -11,10 +11,8 @@ from hypothesis import strategies as st
 
 from keyaccount.catalogue import KINDS, Kind
 from keyaccount.desk import Desk
-from keyaccount.model.activities import Activity
-from keyaccount.model.contacts import Contact, Position
+from keyaccount.model.contacts import Contact
 from keyaccount.model.entity import evolved
-from keyaccount.model.notes import ServiceNote
 from keyaccount.model.organisations import Organisation
 from keyaccount.model.organogram import User
 from keyaccount.model.rights import DEPUTY, EVERYONE, KEY_ACCOUNT_MANAGER, TEAM_MEMBER, Right, unit, user
@@ -145,7 +143,7 @@ _READING: Sequence[st.SearchStrategy[Drawn]] = (
     _counts(),
     _finds(),
     _asked("search", lambda desk, text, limit: desk.search(text, limit=limit), _NEEDLES, st.integers(0, 5)),
-    _asked("may", lambda desk, id, right: desk.may(id, right), _ACCOUNT, st.sampled_from(Right)),
+    _asked("may", lambda desk, one, right: desk.may(one, right), _ACCOUNT, st.sampled_from(Right)),
     _asked(
         "notes",
         lambda desk, o, c, context, on: desk.notes(organisation=o, contact=c, context=context, on=on),
@@ -166,7 +164,7 @@ _READING: Sequence[st.SearchStrategy[Drawn]] = (
     _asked("mine", lambda desk: desk.mine()),
     _asked("readable_ids", lambda desk: desk.readable_ids([*ACCOUNTS, "nowhere"])),
     _asked("vips", lambda desk: desk.people.vips()),
-    _asked("who_may_read", lambda desk, id: desk.people.who_may_read(id), _ACCOUNT),
+    _asked("who_may_read", lambda desk, one: desk.people.who_may_read(one), _ACCOUNT),
     _asked("responsible", lambda desk, o: desk.people.responsible(organisation=o), _ACCOUNT),
     _asked("org_chart", lambda desk, o: desk.people.org_chart(o), _ACCOUNT),
     _asked("special_contacts", lambda desk, o: desk.people.special_contacts(o), _ACCOUNT),
@@ -232,10 +230,10 @@ _WRITING: Sequence[st.SearchStrategy[Drawn]] = (
     _puts(),
     _patches(),
     st.sampled_from(sorted(_KNOWN)).flatmap(
-        lambda name: _asked(f"remove {name}", lambda desk, id: desk.remove(KINDS[name].cls, id), _ids(name))
+        lambda name: _asked(f"remove {name}", lambda desk, one: desk.remove(KINDS[name].cls, one), _ids(name))
     ),
-    _asked("revoke", lambda desk, id: desk.people.revoke(id), _ids("Grant")),
-    _asked("end_assignment", lambda desk, id, on: desk.people.end_assignment(id, on=on), _ids("Assignment"), _SOON),
+    _asked("revoke", lambda desk, one: desk.people.revoke(one), _ids("Grant")),
+    _asked("end_assignment", lambda desk, one, on: desk.people.end_assignment(one, on=on), _ids("Assignment"), _SOON),
     _asked(
         "assign",
         lambda desk, who, o, role, covers: desk.people.assign(
@@ -259,10 +257,10 @@ _WRITING: Sequence[st.SearchStrategy[Drawn]] = (
     _asked("deputise", lambda desk, who, absent: desk.people.deputise(who, for_user=absent), _WHO, _WHO),
     _asked("hand_over", lambda desk, one, other: desk.people.hand_over(one, other), _WHO, _WHO),
     _asked("log", lambda desk, o: desk.activities.log(o, kind="call", subject="x", follow_up_on=TODAY), _ACCOUNT),
-    _asked("done", lambda desk, id: desk.activities.done(id), _ids("Activity")),
-    _asked("acknowledge", lambda desk, id: desk.service_notes.acknowledge(id), _ids("ServiceNote")),
-    _asked("dismiss", lambda desk, id: desk.service_notes.dismiss(id), _ids("ServiceNote")),
+    _asked("done", lambda desk, one: desk.activities.done(one), _ids("Activity")),
+    _asked("acknowledge", lambda desk, one: desk.service_notes.acknowledge(one), _ids("ServiceNote")),
+    _asked("dismiss", lambda desk, one: desk.service_notes.dismiss(one), _ids("ServiceNote")),
     _asked("merge", lambda desk, one, other: desk.merging.merge(Organisation, one, other), _ACCOUNT, _ACCOUNT),
     _asked("merge", lambda desk, one, other: desk.merging.merge(Contact, one, other), _PERSON, _PERSON),
-    _asked("deactivate", lambda desk, id: desk.put(attrs.evolve(desk.get(User, id), active=False)), _WHO),
+    _asked("deactivate", lambda desk, one: desk.put(attrs.evolve(desk.get(User, one), active=False)), _WHO),
 )
