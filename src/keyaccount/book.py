@@ -101,6 +101,9 @@ class Book:
         With a `seal` that was kept elsewhere, also for a history that was cut off since. Nothing found gives an empty
         answer. Sequence numbers and ids of all accounts are in it: it is for the host.
         """
+        self._check_open()
+        if seal is not None and (not isinstance(seal, str) or len(seal) > 200):  # noqa: PLR2004
+            raise ValidationError.of("Book", "seal", seal, "is no seal of this library")
         found = list(self._storage.check(seal))
         if not found:
             with self._work("keyaccount", write=False) as work:
@@ -114,13 +117,15 @@ class Book:
         """
         if not isinstance(path, (str, os.PathLike)) or "\0" in str(path) or not str(path):
             raise ValidationError.of("Book", "path", path, "must be the path of a file")
-        target = Path(path)
+        self._check_open()
+        target = _writable(path)
         if target.is_symlink() or (target.exists() and not (overwrite and target.is_file())):
             raise ValidationError.of("Book", "path", str(path), "is taken; choose another, or pass overwrite=True")
         self._storage.backup(target, overwrite=overwrite)
 
     def seal(self) -> str:
         """Return a value that stands for the whole history up to now, for the host to keep elsewhere."""
+        self._check_open()
         return self._storage.seal()
 
     # -- life
@@ -167,8 +172,7 @@ class Book:
         self, by: str, *, write: bool, why: str | None = None, key: str | None = None, once: bool = False
     ) -> Iterator[Work]:
         """Join the transaction of this thread or task, or open a unit of work of its own."""
-        if self._closed:
-            raise StorageUnavailable("the book is closed")
+        self._check_open()
         current = self._current()
         if current is not None:
             with current.nested() if write else contextlib.nullcontext():
@@ -187,6 +191,10 @@ class Book:
                 work.asked()
             finally:
                 work.closed = True
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StorageUnavailable("the book is closed")
 
     def _in_transaction(self) -> bool:
         """Say whether this thread or task has a transaction of this book open."""
@@ -256,6 +264,16 @@ def open(
 
         storage = SQLiteStorage(path)
     return Book(storage, policy=policy, region=region, zone=zone, clock=clock, providers=providers)
+
+
+def _writable(path: str | os.PathLike[str]) -> Path:
+    """Return a path that the system takes; raise ValidationError for one it does not."""
+    try:
+        target = Path(path)
+        target.is_symlink()
+    except (OSError, ValueError) as error:
+        raise ValidationError.of("Book", "path", str(path), f"cannot be a file: {type(error).__name__}") from None
+    return target
 
 
 def _zone(name: object) -> tzinfo:

@@ -135,7 +135,8 @@ def apply(view: View, changes: Sequence[Change], *, moves: bool = False) -> None
     `moves` lets records change what they hang on for good.
     """
     pairs = [(change.before, change.after) for change in changes if change.after is not None]
-    problems = list(problems_of(view, pairs, moves=moves))
+    gone = {(change.kind, change.id) for change in changes if change.after is None}
+    problems = list(problems_of(view, pairs, moves=moves, gone=gone))
     if problems:
         raise refusal(problems)
     _mind_managers(view, [(change.before, change.after) for change in changes])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, cast
 
 from keyaccount.catalogue import KINDS, Kind, kind_of
@@ -20,12 +21,14 @@ Pair = tuple[Entity | None, Entity]
 """A record before (None: new) and after."""
 
 
-def problems_of(view: View, pairs: Sequence[Pair], *, moves: bool = False) -> Iterator[Problem]:
+def problems_of(
+    view: View, pairs: Sequence[Pair], *, moves: bool = False, gone: AbstractSet[tuple[str, str]] = frozenset()
+) -> Iterator[Problem]:
     """Yield everything that is wrong with a set of changes taken together.
 
     Raises ConflictError where an external reference is taken.
     """
-    _free_references(view, pairs)
+    _free_references(view, pairs, gone)
     yield from _known_contexts(view, pairs)
     if not moves:
         yield from _fixed_fields(pairs)
@@ -58,7 +61,7 @@ def _known_contexts(view: View, pairs: Sequence[Pair]) -> Iterator[Problem]:
             yield unknown_context(f"{type(row).__name__} {shown(row.key)}", "contexts", path, known)
 
 
-def _free_references(view: View, pairs: Sequence[Pair]) -> None:
+def _free_references(view: View, pairs: Sequence[Pair], gone: AbstractSet[tuple[str, str]]) -> None:
     """External references are unique for each system and kind, whoever can read them."""
     for kind in {kind_of(type(row)): None for _, row in pairs}:
         rows = [row for _, row in pairs if type(row) is kind.cls and row.refs]
@@ -66,6 +69,7 @@ def _free_references(view: View, pairs: Sequence[Pair]) -> None:
         tests = [{system: ref} for row in rows for system, ref in row.refs.items()]
         taken = view.trusted().find(kind.cls, refs=one_of(tests)) if tests else []
         changed = {row.key for _, row in pairs if type(row) is kind.cls}
+        changed |= {id for name, id in gone if name == kind.name}
         for row in [*(row for row in taken if row.key not in changed), *rows]:
             for pair in row.refs.items():
                 owners[pair].add(row.key)

@@ -62,6 +62,8 @@ def undo(view: View, act_key: str) -> tuple[Entity, ...]:
     if act is None or not act_key.startswith(_TOKEN):
         raise NotFound("Act", str(act_key))
     images = {name: list(view.work.unit.images(*name)) for name in act.changed}
+    if not any(kind == "Alias" for kind, _ in images):
+        raise NotFound("Act", act_key)
     for (kind, _), was in images.items():
         kept = next((i.record for i in was if i.act.seq == act.seq and isinstance(i.record, Alias)), None)
         if kind == "Alias" and kept is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -26,8 +27,8 @@ from keyaccount.storage import Act, StorageUnit
 E = TypeVar("E", bound=Entity)
 
 
-def current_task() -> tuple[int, int | None]:
-    """Return which thread, and which asyncio task in it, is running."""
+def current_task() -> tuple[int, int, int | None]:
+    """Return which process, which thread in it, and which asyncio task in that, is running."""
     asyncio = sys.modules.get("asyncio")
     task = None
     if asyncio is not None:
@@ -35,7 +36,7 @@ def current_task() -> tuple[int, int | None]:
             task = asyncio.current_task()
         except RuntimeError:
             task = None
-    return threading.get_ident(), None if task is None else id(task)
+    return os.getpid(), threading.get_ident(), None if task is None else id(task)
 
 
 @attrs.define(eq=False)
@@ -48,7 +49,7 @@ class Work:
     request: Request | None = None
     replays: bool = False
     closed: bool = False
-    owner: tuple[int, int | None] = attrs.field(factory=current_task)
+    owner: tuple[int, int, int | None] = attrs.field(factory=current_task)
     to_manage: dict[str, str] = attrs.field(factory=dict)
 
     @contextmanager

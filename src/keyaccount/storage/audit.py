@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -20,9 +21,9 @@ from keyaccount.storage.schema import Table, lookup_keys, search_text, table_of
 SIZE = 16
 
 
-def content(values: Iterable[Any]) -> str:
-    """Return a row's columns as one text: what its digest is of."""
-    return json.dumps(list(values), ensure_ascii=False, separators=(",", ":"))
+def content(kind: str, values: Iterable[Any]) -> str:
+    """Return a kind and a row's columns as one text: what its digest is of."""
+    return json.dumps([kind, *values], ensure_ascii=False, separators=(",", ":"))
 
 
 def digested(salt: bytes, text: str) -> bytes:
@@ -32,7 +33,7 @@ def digested(salt: bytes, text: str) -> bytes:
 
 def chained(before: bytes, told: Sequence[Any], digests: bytes) -> bytes:
     """Return the link of an act to the one before."""
-    return hashlib.blake2b(before + content(told).encode() + digests, digest_size=32).digest()
+    return hashlib.blake2b(before + content("Act", told).encode() + digests, digest_size=32).digest()
 
 
 def sealed(connection: Any) -> str:
@@ -43,17 +44,39 @@ def sealed(connection: Any) -> str:
 
 def findings(connection: Any, seal: str | None) -> Iterator[Finding]:
     """Yield everything that does not fit together, from rows to acts to the database's own structure."""
+    sums: Counter[Any] = Counter()
+    parts: list[Iterator[Finding]] = [
+        _structure(connection),
+        *(_rows(connection, table_of(name), sums) for name in KINDS),
+        _past(connection, sums),
+        _items(connection),
+        _acts(connection, sums),
+        _unsealed(connection, seal),
+    ]
+    for part in parts:
+        yield from _survived(part)
+
+
+def _survived(part: Iterator[Finding]) -> Iterator[Finding]:
+    """Go on where a part of the file is so damaged that reading it fails."""
+    try:
+        yield from part
+    except (
+        sqlite3.Error,
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        ArithmeticError,
+        RecursionError,
+    ) as error:
+        yield Finding("file", "", f"is damaged: a {type(error).__name__} while reading what it holds")
+
+
+def _structure(connection: Any) -> Iterator[Finding]:
     for (line,) in connection.execute("PRAGMA integrity_check(20)"):
         if line != "ok":
             yield Finding("file", "", str(line))
-    sums: Counter[int] = Counter()
-    for name in KINDS:
-        yield from _rows(connection, table_of(name), sums)
-    yield from _past(connection, sums)
-    yield from _items(connection)
-    yield from _acts(connection, sums)
-    if seal is not None and (missing := _unsealed(connection, seal)):
-        yield missing
 
 
 def _rows(connection: Any, table: Table, sums: Counter[int]) -> Iterator[Finding]:
@@ -64,23 +87,32 @@ def _rows(connection: Any, table: Table, sums: Counter[int]) -> Iterator[Finding
     for row in connection.execute(sql):
         values, (act, salt, digest) = row[:width], row[-3:]
         sums[act] += _number(digest)
-        if not _fits(salt, values, digest):
+        if not _fits(table.kind.name, salt, values, digest):
             yield Finding(table.kind.name, str(values[0]), "was changed: its digest does not fit its content")
         elif searched and row[width] != search_text(table.kind, record_of(table, values)):
             yield Finding(table.kind.name, str(values[0]), "has a search text that does not fit its content")
 
 
 def _past(connection: Any, sums: Counter[int]) -> Iterator[Finding]:
-    sql = "SELECT kind, id, version, act, replaced_by, content, salt, digest FROM past ORDER BY kind, id, act"
-    for kind, id, version, act, replaced_by, text, salt, digest in connection.execute(sql):
+    sql = (
+        "SELECT p.kind, p.id, p.version, p.act, p.replaced_by, p.content, p.salt, p.digest, a.changed "
+        "FROM past p LEFT JOIN act a ON a.seq = p.replaced_by ORDER BY p.replaced_by, p.kind, p.id"
+    )
+    known: tuple[Any, set[tuple[str, str]]] = (None, set())
+    for kind, id, version, act, replaced_by, text, salt, digest, changed in connection.execute(sql):
         sums[act] += _number(digest)
-        named = _content_names(kind, text)
-        if not _is_digest(salt, text, digest) or named != (id, version) or not act < replaced_by:
+        if known[0] != replaced_by:
+            known = (replaced_by, {(k, i) for k, i in json.loads(changed or "[]")})
+        sound = _is_digest(salt, text, digest) and _content_names(kind, text) == (id, version)
+        if not sound or (kind, id) not in known[1]:
             yield Finding(str(kind), str(id), "has a past that was changed")
 
 
 def _items(connection: Any) -> Iterator[Finding]:
     """Compare the lookup keys with what the rows say they must be."""
+    for (name,) in connection.execute("SELECT DISTINCT kind FROM item"):
+        if name not in KINDS:
+            yield Finding(str(name), "", "has lookup keys but is no kind of record")
     for name in KINDS:
         table = table_of(name)
         columns = ", ".join(f'"{column.name}"' for column in table.columns)
@@ -110,25 +142,23 @@ def _acts(connection: Any, sums: Counter[int]) -> Iterator[Finding]:
         if sums.pop(seq, 0) % (1 << 8 * SIZE) != _number(digests):
             yield Finding("Act", str(seq), "wrote other rows than there are: some were changed, added or taken away")
         before, expected = chain, seq + 1
-    for seq in sorted(seq for seq, found in sums.items() if found):
+    for seq in sorted((seq for seq, found in sums.items() if found), key=str):
         yield Finding("Act", str(seq), "is gone, though rows say it wrote them")
 
 
-def _unsealed(connection: Any, seal: str) -> Finding | None:
-    seq, _, chain = seal.partition(":")
-    if not seq.isdecimal() or len(seq) > 18:  # noqa: PLR2004 - beyond any number of acts
-        return Finding("Act", seq[:20], "is no seal of this library")
-    if seq == "0":
-        return None
-    row = connection.execute("SELECT chain FROM act WHERE seq = ?", (int(seq),)).fetchone()
-    if row is None or row[0].hex() != chain:
-        return Finding("Act", seq, "is not the one that was sealed: the history was cut off or replaced")
-    return None
+def _unsealed(connection: Any, seal: str | None) -> Iterator[Finding]:
+    seq, _, chain = (seal or "0:").partition(":")
+    if not (seq.isascii() and seq.isdecimal()) or len(seq) > 18:  # noqa: PLR2004 - beyond any number of acts
+        yield Finding("Act", seq[:20], "is no seal of this library")
+    elif int(seq):
+        row = connection.execute("SELECT chain FROM act WHERE seq = ?", (int(seq),)).fetchone()
+        if row is None or not isinstance(row[0], bytes) or row[0].hex() != chain:
+            yield Finding("Act", seq, "is not the one that was sealed: the history was cut off or replaced")
 
 
-def _fits(salt: Any, values: Sequence[Any], digest: Any) -> bool:
+def _fits(kind: str, salt: Any, values: Sequence[Any], digest: Any) -> bool:
     try:
-        return _is_digest(salt, content(values), digest)
+        return _is_digest(salt, content(kind, values), digest)
     except (TypeError, ValueError):
         return False
 
@@ -146,7 +176,8 @@ def _number(digest: Any) -> int:
 
 def _content_names(kind: str, text: Any) -> tuple[Any, Any] | None:
     try:
-        values = dict(zip((column.name for column in table_of(kind).columns), json.loads(text), strict=True))
+        named, *columns = json.loads(text)
+        values = dict(zip((column.name for column in table_of(kind).columns), columns, strict=True))
     except (ValueError, TypeError, KeyError):
         return None
-    return values["id"], values["version"]
+    return (values["id"], values["version"]) if named == kind else None

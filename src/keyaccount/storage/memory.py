@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 from collections import defaultdict
@@ -34,12 +35,15 @@ class MemoryStorage:
         self._images: dict[tuple[str, str], list[Image]] = defaultdict(list)
         self._guard = threading.RLock()
         self._writer = threading.Lock()
+        self._pid = os.getpid()
         self._patience = patience
         self._open: weakref.WeakSet[MemoryUnit] = weakref.WeakSet()
 
     @contextmanager
     def unit(self, *, write: bool) -> Iterator[MemoryUnit]:
         """Open a unit of work; see the port."""
+        if self._pid != os.getpid():  # after a fork: a lock of the parent's would never be released here
+            self._guard, self._writer, self._pid = threading.RLock(), threading.Lock(), os.getpid()
         if write and not self._writer.acquire(timeout=self._patience):
             raise StorageUnavailable("another transaction is still open; try again when it has ended")
         try:

@@ -12,6 +12,7 @@ import os
 import sqlite3
 import tempfile
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ import attrs
 from keyaccount.access import Reader
 from keyaccount.catalogue import KINDS
 from keyaccount.codec import assembled, moment
-from keyaccount.errors import ConflictError, StorageDamaged, StorageUnavailable, ValidationError
+from keyaccount.errors import ConflictError, KeyAccountError, StorageDamaged, StorageUnavailable, ValidationError
 from keyaccount.model.entity import Entity
 from keyaccount.queries import Query, Total, best
 from keyaccount.storage import Act, Change, Finding, Image, audit, migrations
@@ -38,6 +39,8 @@ APPLICATION_ID = 0x6B616363
 """Marks a file as ours ("kacc")."""
 
 _IDLE = 8
+_PATIENCE = 5.0
+_BESIDE = ("-journal", "-wal", "-shm")
 _BATCH = 500
 
 
@@ -48,16 +51,18 @@ class SQLiteStorage:
     (its bytes are left as they were), StorageUnavailable where it cannot be reached.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, patience: float = 5.0) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, patience: float = _PATIENCE) -> None:
         """Open or make the file."""
         self._path = _checked(path)
         self._patience = patience
         self._idle: list[sqlite3.Connection] = []
         self._pid = os.getpid()
         self._guard = threading.Lock()
+        self._closed = False
         with _documented():
             if not self._path.exists():
                 _make(self._path)
+            _recognise(self._path)
             with self._borrowed() as connection:
                 _identify(connection, self._path)
 
@@ -79,14 +84,14 @@ class SQLiteStorage:
     def check(self, seal: str | None = None) -> Iterator[Finding]:
         """Yield what does not fit together any more; see the port."""
         with self.unit(write=False) as unit:
-            with _documented():
-                found = list(audit.findings(unit.connection, seal))
-            yield from found
+            yield from audit.findings(unit.connection, seal)
 
     def backup(self, path: Path, *, overwrite: bool) -> None:
         """Copy everything to a new file, consistently, while others go on working."""
+        if path.exists() and path.samefile(self._path):
+            raise ValidationError.of("Book", "path", str(path), "is the book's own file")
         with self._borrowed() as connection, _documented():
-            _placed(path, connection.backup, overwrite=overwrite)
+            _placed(path, lambda copy: _copied(connection, copy, self._patience), overwrite=overwrite)
 
     def seal(self) -> str:
         """Return the number and the chain of the last act."""
@@ -96,17 +101,18 @@ class SQLiteStorage:
     def close(self) -> None:
         """Close every connection that is not in use."""
         with self._guard:
-            idle, self._idle = self._idle, []
+            idle, self._idle, self._closed = self._idle, [], True
         if self._pid == os.getpid():
             for connection in idle:
                 connection.close()
 
     @contextmanager
     def _borrowed(self) -> Iterator[sqlite3.Connection]:
-        """Take a connection out of the pool, or make one; after a fork the parent's are left alone."""
+        """Take a connection out of the pool, or make one; after a fork the parent's are left alone, and its lock."""
+        if self._pid != os.getpid():
+            self._guard, self._pid = threading.Lock(), os.getpid()
+            self._abandoned, self._idle = self._idle, []
         with self._guard:
-            if self._pid != os.getpid():
-                self._abandoned, self._idle, self._pid = self._idle, [], os.getpid()
             connection = self._idle.pop() if self._idle else None
         if connection is None:
             with _documented():
@@ -118,7 +124,7 @@ class SQLiteStorage:
 
     def _give_back(self, connection: sqlite3.Connection) -> None:
         with self._guard:
-            if len(self._idle) < _IDLE and not connection.in_transaction:
+            if len(self._idle) < _IDLE and not connection.in_transaction and not self._closed:
                 self._idle.append(connection)
                 return
         connection.close()
@@ -189,7 +195,7 @@ class SQLiteUnit:
             }
         written = {act for act, _, _ in past} | {row[0] if row else 0}
         for act, replaced_by, text in past:
-            yield Image(acts[act], record_of(table, json.loads(text)))
+            yield Image(acts[act], record_of(table, json.loads(text)[1:]))
             if replaced_by not in written:
                 yield Image(acts[replaced_by], None)
         if row is not None:
@@ -297,7 +303,18 @@ class SQLiteUnit:
                 self._digests -= int.from_bytes(digest, "big")
             else:
                 own = dict(zip((column.name for column in table.columns), values, strict=True))
-                past.append((table.kind.name, own["id"], own["version"], act, self._seq, content(values), salt, digest))
+                past.append(
+                    (
+                        table.kind.name,
+                        own["id"],
+                        own["version"],
+                        act,
+                        self._seq,
+                        content(table.kind.name, values),
+                        salt,
+                        digest,
+                    )
+                )
         self.connection.executemany("INSERT INTO past VALUES (?, ?, ?, ?, ?, ?, ?, ?)", past)
         self.connection.execute(f'DELETE FROM "{table.name}" WHERE id IN (SELECT value FROM json_each(?))', (wanted,))
         self.connection.execute(
@@ -310,7 +327,7 @@ class SQLiteUnit:
         for row in rows:
             values = [column.value(row) for column in table.columns]
             salt = os.urandom(audit.SIZE)
-            digest = digested(salt, content(values))
+            digest = digested(salt, content(table.kind.name, values))
             self._digests += int.from_bytes(digest, "big")
             found = [search_text(table.kind, row)] if searched else []
             records.append((*values, *found, self._seq, salt, digest))
@@ -347,7 +364,7 @@ def _checked(path: object) -> Path:
 def _connect(path: Path, patience: float) -> sqlite3.Connection:
     uri = f"{path.absolute().as_uri()}?mode=rw"
     connection = sqlite3.connect(uri, uri=True, timeout=patience, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA synchronous = EXTRA")  # FULL, and the folder: a journal that is gone stays gone
     connection.execute("PRAGMA foreign_keys = ON")
     return connection
 
@@ -389,13 +406,21 @@ def _placed(path: Path, fill: Callable[[sqlite3.Connection], object], *, overwri
             fill(connection)
         with Path(name).open("rb") as file:
             os.fsync(file.fileno())
+        if overwrite or not path.exists():
+            for left in _BESIDE:  # left by a program that was killed: it would be rolled into the new file
+                Path(f"{path}{left}").unlink(missing_ok=True)
         if overwrite:
             Path(name).replace(path)
         else:
             os.link(name, path)
         _sync_folder(path.absolute().parent)
+    except OSError:
+        if not overwrite and path.exists() and Path(name).exists() and path.samefile(name):
+            path.unlink()
+        raise
     finally:
-        Path(name).unlink(missing_ok=True)
+        for left in ("", *_BESIDE):
+            Path(f"{name}{left}").unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -408,12 +433,37 @@ def _sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
+def _copied(source: sqlite3.Connection, target: sqlite3.Connection, patience: float) -> None:
+    """Copy a database while others go on, but do not wait for one of them for ever."""
+    last = [0, time.monotonic()]
+
+    def watch(_status: int, remaining: int, _total: int) -> None:
+        now = time.monotonic()
+        if remaining != last[0]:
+            last[:] = [remaining, now]
+        elif now - last[1] > patience:
+            raise StorageUnavailable("another program keeps the file to itself; try again")
+
+    source.backup(target, pages=1_000, progress=watch, sleep=0.05)
+
+
+def _recognise(path: Path) -> None:
+    """Read a file's first bytes before the database does: another program's journal must not be played into it."""
+    with path.open("rb") as file:
+        head = file.read(100)
+    ours = head[:16] == b"SQLite format 3\0" and int.from_bytes(head[68:72], "big") == APPLICATION_ID
+    if not ours:
+        raise StorageDamaged(f"{str(path)!r} is not a file of this library; it was left as it was")
+
+
 def _identify(connection: sqlite3.Connection, path: Path) -> None:
     """Refuse a file that is not ours, or of a newer version, before anything is written to it."""
     (ours,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if ours != APPLICATION_ID:
         raise StorageDamaged(f"{str(path)!r} is not a file of this library; it was left as it was")
+    if version < 1:
+        raise StorageDamaged(f"{str(path)!r} does not say its version; it was left as it was")
     if version > migrations.version():
         raise StorageDamaged(f"{str(path)!r} was written by a newer version of this library; it was left as it was")
     if version < migrations.version():
@@ -429,7 +479,7 @@ def _migrate(connection: sqlite3.Connection, path: Path, found: int) -> None:
     """Copy a file of an older version beside it, then bring it up to date; a copy that is there already is kept."""
     copy = path.with_name(f"{path.name}.before-version-{migrations.version()}")
     with contextlib.suppress(FileExistsError):
-        _placed(copy, connection.backup, overwrite=False)
+        _placed(copy, lambda empty: _copied(connection, empty, _PATIENCE), overwrite=False)
     (now,) = connection.execute("PRAGMA user_version").fetchone()
     if now == found:
         _furnish(connection)
@@ -442,8 +492,12 @@ def _documented() -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or "decode to UTF-8" in str(error):
             raise StorageDamaged(f"the file is damaged: {error}") from error
         raise StorageUnavailable(f"the file cannot be used now: {error}") from error
     except OSError as error:
         raise StorageUnavailable(f"the file cannot be reached: {error.strerror or error}") from error
+    except KeyAccountError:
+        raise
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
+        raise StorageDamaged(f"the file is damaged: a {type(error).__name__} while reading what it holds") from error

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from unittest import mock
 
@@ -86,10 +87,11 @@ class LockStep(RuleBasedStateMachine):
     def _clock(self) -> datetime:
         return self.now
 
-    @rule(step=steps())
-    def call(self, step: Step) -> None:
-        """Make one call at one desk."""
-        self._compare(step, lambda book: _answer(book, step))
+    @rule(several=st.lists(steps(), min_size=1, max_size=6))
+    def call(self, several: list[Step]) -> None:
+        """Make calls, each by itself."""
+        for step in several:
+            self._compare(step, partial(_answer, step=step))
 
     @rule(several=st.lists(steps(writing=True), min_size=1, max_size=5), keeps=st.booleans())
     def transaction(self, several: list[Step], *, keeps: bool) -> None:

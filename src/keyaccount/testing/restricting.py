@@ -11,7 +11,7 @@ import attrs
 from keyaccount.access import Reader
 from keyaccount.catalogue import KINDS
 from keyaccount.model.activities import Activity
-from keyaccount.model.contacts import Position
+from keyaccount.model.contacts import Contact, Position
 from keyaccount.model.entity import Entity, evolved
 from keyaccount.model.organisations import Organisation
 from keyaccount.model.organogram import User
@@ -46,7 +46,7 @@ def checks() -> Iterator[tuple[str, Any]]:
 
 def _in_worlds(make: Make, compare: Compare, policy: str) -> None:
     """Compare what several readers of some worlds are answered."""
-    for seed in _SEEDS:
+    for seed in _SEEDS if compare not in (_pages, _masked) else _SEEDS[:1]:  # they ask a hundred times as much
         company = world(policy, seed)
         with filled(make, company.records) as bench:
             for reader in _chosen(company, seed):
@@ -129,7 +129,12 @@ def _gather(bench: Bench, reader: Reader) -> None:
 def _deep(make: Make) -> None:
     """A covering claim reaches down a chain deeper than any stack, and stops at nothing but private accounts."""
     chain = [Organisation(f"o{n:04}", name="O", parent_id=f"o{n - 1:04}" if n else None) for n in range(_DEEP)]
-    rows: list[Entity] = [*chain, User("x0", name="Anna"), Position("p", contact_id="c", organisation_id=chain[-1].id)]
+    rows: list[Entity] = [
+        *chain,
+        User("x0", name="Anna"),
+        Contact("c", name="C"),
+        Position("p", contact_id="c", organisation_id=chain[-1].id),
+    ]
     rows[_DEEP // 2] = evolved(chain[_DEEP // 2], {"private": True})
     rows.append(Assignment("a", "x0", "o0000", covers_subsidiaries=True))
     reader = attrs.evolve(_reader("a closed book"), user=User("x0", name="Anna", version=1))

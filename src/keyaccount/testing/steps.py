@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from keyaccount.catalogue import KINDS, Kind
 from keyaccount.desk import Desk
+from keyaccount.errors import KeyAccountError
 from keyaccount.model.contacts import Contact
 from keyaccount.model.entity import evolved
 from keyaccount.model.organisations import Organisation
@@ -133,7 +135,20 @@ def _gets(draw: st.DrawFn) -> Drawn:
 
 def _asked(name: str, call: Callable[..., Any], *given: st.SearchStrategy[Any]) -> st.SearchStrategy[Drawn]:
     """Draw the operands of one call."""
-    return st.tuples(*given).map(lambda drawn: (f"{name}{drawn!r}", lambda desk: call(desk, *drawn)))
+    return st.tuples(*given).map(lambda drawn: (f"{name} {_listed(drawn)}", lambda desk: call(desk, *drawn)))
+
+
+def _around(desk: Desk, kind: Kind, grant: str) -> Any:
+    """Read a page, take a grant back, read on: what is lost is lost between two pages."""
+    found = desk.find(kind.cls, limit=2)
+    pages, after = [list(found)], found.cursor
+    with suppress(KeyAccountError):
+        desk._book.trusted("the kit").people.revoke(grant)
+    return [*pages, list(desk.find(kind.cls, limit=9, after=after))]
+
+
+def _listed(operands: tuple[Any, ...]) -> str:
+    return ", ".join(one.name if isinstance(one, Kind) else repr(one) for one in operands)
 
 
 _ACCOUNT, _PERSON, _WHO = _ids("Organisation"), _ids("Contact"), _ids("User")
@@ -163,6 +178,7 @@ _READING: Sequence[st.SearchStrategy[Drawn]] = (
     _asked("caller", lambda desk, number: desk.caller(number), _NUMBERS),
     _asked("mine", lambda desk: desk.mine()),
     _asked("readable_ids", lambda desk: desk.readable_ids([*ACCOUNTS, "nowhere"])),
+    _asked("pages around a revocation", _around, _KIND, _ids("Grant")),
     _asked("vips", lambda desk: desk.people.vips()),
     _asked("who_may_read", lambda desk, one: desk.people.who_may_read(one), _ACCOUNT),
     _asked("responsible", lambda desk, o: desk.people.responsible(organisation=o), _ACCOUNT),

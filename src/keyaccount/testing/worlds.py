@@ -231,7 +231,13 @@ def _moments(random: Random) -> Iterator[Entity]:
 
 
 def _settings() -> Iterator[Entity]:
-    yield from (Context("documents"), Context("documents.invoice"), Context("crm"), ExpectedProvider("erp"))
+    yield from (
+        Context("documents"),
+        Context("documents.invoice"),
+        Context("crm"),
+        Context("phone"),
+        ExpectedProvider("erp"),
+    )
     yield NoteCategory("payment", contexts=("documents.invoice",))
     yield ContactRole("invoices", name="Invoices", single=True)
 

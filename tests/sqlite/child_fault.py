@@ -1,0 +1,141 @@
+"""One operation many times, each in a process of its own whose k-th system call of a kind is made to fail.
+
+Whoever traces this makes call number `AT` of every process fail. So the process for k first makes `AT` - k such calls
+that do nothing, and imports are paid once. Arguments: the operation, the call, and a folder for every k.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import attrs
+
+import keyaccount as ka
+from keyaccount.storage import migrations
+
+LOAD = 300
+MORE = "CREATE TABLE more (id TEXT PRIMARY KEY NOT NULL, what TEXT NOT NULL)"
+
+
+def second_step() -> Iterator[str]:
+    """Yield a later version's step: another table, filled from what is there."""
+    yield MORE
+    yield "INSERT INTO more SELECT id, name || hex(zeroblob(400)) FROM organisation"
+    yield "CREATE INDEX more_by_what ON more (what)"
+
+
+def put(path: Path) -> None:
+    """Change a record and write three."""
+    with ka.open(path) as book, (desk := book.trusted("child")).transaction():
+        desk.put(attrs.evolve(desk.get(ka.Organisation, "o1"), name="changed"))
+        desk.put(*(ka.Organisation(f"new{n}", name="new", phones=("+49 89 1234-0",)) for n in range(3)))
+
+
+def load(path: Path) -> None:
+    """Load a few hundred."""
+    with ka.open(path) as book:
+        book.trusted("child").put_many(ka.Organisation(f"new{n}", name=f"new {n}") for n in range(LOAD))
+
+
+def merge(path: Path) -> None:
+    """Merge two accounts."""
+    with ka.open(path) as book:
+        book.trusted("child").merging.merge(ka.Organisation, "o1", "o2")
+
+
+def migrate(path: Path) -> None:
+    """Open the file with a library that is one version on."""
+    migrations.STEPS = (*migrations.STEPS, second_step)
+    ka.open(path).close()
+
+
+def backup(path: Path) -> None:
+    """Copy the file."""
+    with ka.open(path) as book:
+        book.backup(path.with_name("copy.db"))
+
+
+def replace(path: Path) -> None:
+    """Copy the file over an older copy."""
+    with ka.open(path) as book:
+        book.backup(path.with_name("copy.db"), overwrite=True)
+
+
+def make(path: Path) -> None:
+    """Make a new file."""
+    ka.open(path.with_name("made.db")).close()
+
+
+OPERATIONS: dict[str, Callable[[Path], None]] = {
+    "put": put,
+    "load": load,
+    "merge": merge,
+    "migrate": migrate,
+    "backup": backup,
+    "replace": replace,
+    "make": make,
+}
+
+
+NOWHERE = "/nonexistent/file"
+CALLS: dict[str, Callable[[int], object]] = {
+    "pwrite64": lambda null: os.pwrite(null, b"", 0),
+    "fsync": os.fsync,
+    "fdatasync": os.fdatasync,
+    "unlink": lambda _: os.unlink(NOWHERE),  # noqa: PTH108 - the bare system call
+    "link": lambda _: os.link(NOWHERE, NOWHERE),
+    "rename": lambda _: os.rename(NOWHERE, NOWHERE),  # noqa: PTH104 - the bare system call
+}
+"""System calls by name, and how to make one that does nothing; most of them fail, which counts as well."""
+
+AT = 300
+
+
+def tried(operation: str, path: Path) -> dict[str, str] | None:
+    """Do it, and tell the error's class and its cause's."""
+    try:
+        OPERATIONS[operation](path)
+    except Exception as error:  # noqa: BLE001 - the parent judges what came
+        return {"error": type(error).__name__, "cause": type(error.__cause__).__name__, "text": str(error)}
+    return None
+
+
+def idle(call: str, times: int) -> None:
+    """Make calls that do nothing."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    for _ in range(times):
+        with contextlib.suppress(OSError):
+            CALLS[call](null)
+    os.close(null)
+
+
+def run(operation: str, call: str, k: int, folder: str) -> None:
+    """Do the operation so that its k-th call is the one that fails, and print how it ended."""
+    if k:
+        idle(call, AT - k)
+    ended = {"k": k, "ended": tried(operation, Path(folder) / "book.db")}
+    os.write(1, (json.dumps(ended) + "\n").encode())
+
+
+def main() -> None:
+    """Fork a process for every folder; k = 0, which makes no idle calls, stands for an undisturbed one."""
+    operation, call, first, *folders = sys.argv[1:]
+    for name in dir(ka):
+        getattr(ka, name)
+    importlib.import_module("keyaccount.storage.sqlite")
+    for k, folder in enumerate(folders, int(first)):
+        child = os.fork()
+        if child == 0:
+            run(operation, call, k, folder)
+            os._exit(0)
+        os.waitpid(child, 0)
+
+
+if __name__ == "__main__":
+    main()
