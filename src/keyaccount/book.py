@@ -270,7 +270,10 @@ def _writable(path: str | os.PathLike[str]) -> Path:
     """Return a path that the system takes; raise ValidationError for one it does not."""
     try:
         target = Path(path)
-        target.is_symlink()
+        os.fsencode(target)
+        target.lstat()
+    except FileNotFoundError:
+        return target
     except (OSError, ValueError) as error:
         raise ValidationError.of("Book", "path", str(path), f"cannot be a file: {type(error).__name__}") from None
     return target

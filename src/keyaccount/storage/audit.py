@@ -70,7 +70,15 @@ def _survived(part: Iterator[Finding]) -> Iterator[Finding]:
         ArithmeticError,
         RecursionError,
     ) as error:
+        if isinstance(error, sqlite3.Error) and not is_damage(error):
+            raise
         yield Finding("file", "", f"is damaged: a {type(error).__name__} while reading what it holds")
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Say whether the database's error tells of a damaged file, and not of one that is busy or out of reach."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or "decode to UTF-8" in str(error)
 
 
 def _structure(connection: Any) -> Iterator[Finding]:

@@ -84,7 +84,9 @@ class SQLiteStorage:
     def check(self, seal: str | None = None) -> Iterator[Finding]:
         """Yield what does not fit together any more; see the port."""
         with self.unit(write=False) as unit:
-            yield from audit.findings(unit.connection, seal)
+            with _documented():
+                found = list(audit.findings(unit.connection, seal))
+            yield from found
 
     def backup(self, path: Path, *, overwrite: bool) -> None:
         """Copy everything to a new file, consistently, while others go on working."""
@@ -183,17 +185,17 @@ class SQLiteUnit:
 
     def images(self, kind: str, id: str) -> Iterator[Image]:
         """Yield everything one record has been, also in this unit."""
-        table = table_of(kind)
+        with _documented():
+            return iter(list(self._images(table_of(kind), id)))
+
+    def _images(self, table: Table, id: str) -> Iterator[Image]:
         columns = ", ".join(f'"{column.name}"' for column in table.columns)
         past_sql = "SELECT act, replaced_by, content FROM past WHERE kind = ? AND id = ? ORDER BY act"
-        with _documented():
-            past = self.connection.execute(past_sql, (kind, id)).fetchall()
-            row = self.connection.execute(f'SELECT act, {columns} FROM "{table.name}" WHERE id = ?', (id,)).fetchone()
-            acts = {
-                act.seq: act
-                for act in self._acts_in({seq for *seqs, _ in past for seq in seqs} | {row[0] if row else 0})
-            }
+        past = self.connection.execute(past_sql, (table.kind.name, id)).fetchall()
+        row = self.connection.execute(f'SELECT act, {columns} FROM "{table.name}" WHERE id = ?', (id,)).fetchone()
         written = {act for act, _, _ in past} | {row[0] if row else 0}
+        numbers = written | {replaced_by for _, replaced_by, _ in past}
+        acts = {act.seq: act for act in self._acts_in(numbers)}
         for act, replaced_by, text in past:
             yield Image(acts[act], record_of(table, json.loads(text)[1:]))
             if replaced_by not in written:
@@ -442,7 +444,7 @@ def _copied(source: sqlite3.Connection, target: sqlite3.Connection, patience: fl
         if remaining != last[0]:
             last[:] = [remaining, now]
         elif now - last[1] > patience:
-            raise StorageUnavailable("another program keeps the file to itself; try again")
+            raise StorageUnavailable("another program keeps the file to itself; try again") from TimeoutError()
 
     source.backup(target, pages=1_000, progress=watch, sleep=0.05)
 
@@ -491,8 +493,7 @@ def _documented() -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or "decode to UTF-8" in str(error):
+        if audit.is_damage(error):
             raise StorageDamaged(f"the file is damaged: {error}") from error
         raise StorageUnavailable(f"the file cannot be used now: {error}") from error
     except OSError as error:

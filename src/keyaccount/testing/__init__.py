@@ -66,10 +66,12 @@ def checks(
 
     Raises ValidationError for an expected failure of a check that does not exist, or without a reason.
     """
-    from keyaccount.testing import reading, restricting, writing
+    from keyaccount.testing.reading import checks as reading
+    from keyaccount.testing.restricting import checks as restricting
+    from keyaccount.testing.writing import checks as writing
 
     expected = dict(expected_failures or {})
-    known = dict([*reading.checks(), *restricting.checks(), *writing.checks()])
+    known = dict([*reading(), *restricting(), *writing()])
     for name, reason in expected.items():
         if name not in known:
             raise ValidationError.of("checks", "expected_failures", name, f"is no check{nearest(name, known)}")
