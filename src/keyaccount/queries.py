@@ -274,7 +274,13 @@ def run(query: Query, rows: Rows) -> Iterator[Entity]:
 
 def total(query: Query, rows: Rows, by: Collection[str] = ()) -> Iterator[Total]:
     """Count the rows of a query by the values of some fields; without fields one total, also of nothing."""
-    counts = Counter(tuple(getattr(row, field) for field in by) for row in _matching(query, rows))
+    found = _matching(query, rows)
+    yield from grouped(found if query.text is None else best(query, found), by)
+
+
+def grouped(found: Iterable[Entity], by: Collection[str]) -> Iterator[Total]:
+    """Count records by the values of some fields; without fields one total, also of nothing."""
+    counts = Counter(tuple(getattr(row, field) for field in by) for row in found)
     if not by and not counts:
         counts[()] = 0
     for key, count in sorted(counts.items(), key=lambda item: tuple(map(str, item[0]))):

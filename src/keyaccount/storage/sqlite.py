@@ -24,10 +24,10 @@ import attrs
 
 from keyaccount.access import Reader
 from keyaccount.catalogue import KINDS
-from keyaccount.codec import assembled, moment
+from keyaccount.codec import assembled, moment, reader_of
 from keyaccount.errors import ConflictError, KeyAccountError, StorageDamaged, StorageUnavailable, ValidationError
 from keyaccount.model.entity import Entity
-from keyaccount.queries import Query, Total, best
+from keyaccount.queries import Query, Total, best, grouped
 from keyaccount.storage import Act, Change, Finding, Image, audit, migrations
 from keyaccount.storage.audit import chained, content, digested
 from keyaccount.storage.records import record_of
@@ -71,6 +71,7 @@ class SQLiteStorage:
         """Open a unit of work; see the port."""
         with self._borrowed() as connection:
             _run(connection, "BEGIN IMMEDIATE" if write else "BEGIN")
+            _run(connection, "SELECT seq FROM act LIMIT 1")  # the state is that of the first look, so take one
             try:
                 unit = SQLiteUnit(connection)
                 yield unit
@@ -157,12 +158,12 @@ class SQLiteUnit:
 
     def totals(self, query: Query, by: Collection[str] = ()) -> Iterator[Total]:
         """Count rows."""
+        if query.text is not None:
+            return grouped(self.find(attrs.evolve(query, limit=None)), by)
         select = Select(query, self._parameters(query.reader))
         with _documented():
             rows = self.connection.execute(select.totals(by), select.parameters).fetchall()
-        if query.text is not None:
-            return iter([Total((), len(list(self.find(attrs.evolve(query, limit=None)))))])
-        read = [shown_fields(query.kind)[field] for field in by]
+        read = [reader_of(query.kind.shapes[field]) for field in by]
         totals = [
             Total(
                 tuple(value if r is None or value is None else r(value) for r, value in zip(read, row, strict=False)),
@@ -239,13 +240,13 @@ class SQLiteUnit:
     def write(self, act: Act, changes: Sequence[Change]) -> None:
         """Make changes; they count when the unit ends well."""
         with _documented():
+            batches = [_by_kind(changes[start : start + _BATCH]) for start in range(0, len(changes), _BATCH)]
+            for batch in batches:
+                self._check_versions(batch)
             self._begin(act)
-            for start in range(0, len(changes), _BATCH):
-                by_kind: dict[str, list[Change]] = defaultdict(list)
-                for change in changes[start : start + _BATCH]:
-                    by_kind[change.kind].append(change)
-                self._check_versions(by_kind)
-                for kind, some in by_kind.items():
+            self._changed |= dict.fromkeys((change.kind, change.id) for change in changes)
+            for batch in batches:
+                for kind, some in batch.items():
                     self._write_kind(table_of(kind), some)
 
     def finish(self) -> None:
@@ -292,7 +293,6 @@ class SQLiteUnit:
         rows = [change.after for change in changes if change.after is not None]
         if rows:
             self._insert(table, rows)
-        self._changed |= dict.fromkeys((change.kind, change.id) for change in changes)
 
     def _retire(self, table: Table, ids: list[str]) -> None:
         """Move the images that are replaced to the past; what this very act wrote before is simply gone."""
@@ -346,6 +346,13 @@ def _act(row: tuple[Any, ...]) -> Act:
     seq, at, by, why, key, request, changed = row
     pairs = tuple((kind, id) for kind, id in json.loads(changed or "[]"))
     return Act(datetime.fromisoformat(at), by, why, key, request, seq, pairs)
+
+
+def _by_kind(changes: Sequence[Change]) -> dict[str, list[Change]]:
+    found: dict[str, list[Change]] = defaultdict(list)
+    for change in changes:
+        found[change.kind].append(change)
+    return found
 
 
 def _entities(query: Query, rows: Iterable[tuple[Any, ...]]) -> list[Entity]:
