@@ -246,12 +246,12 @@ LEAKS = (
     Leak(
         "duplicate check over hidden records",
         "gate_checks.py",
-        "    _free_references(view, pairs)\n    yield from _known",
+        "    _free_references(view, pairs, gone)\n    yield from _known",
         "    for old, row in pairs:\n"
         '        tax_id = getattr(row, "tax_id", None)\n'
         "        if old is None and tax_id and view.trusted().find(type(row), tax_id=tax_id):\n"
         "            raise ConflictError(kind_of(type(row)).name, row.key)\n"
-        "    _free_references(view, pairs)\n    yield from _known",
+        "    _free_references(view, pairs, gone)\n    yield from _known",
         "creating succeeds alike whether or not a hidden record has the same tax id",
     ),
 )
