@@ -64,6 +64,21 @@ if TYPE_CHECKING:
         ValidationError as ValidationError,
     )
     from keyaccount.model.activities import Activity as Activity
+    from keyaccount.model.commerce import (
+        Invoice as Invoice,
+    )
+    from keyaccount.model.commerce import (
+        Line as Line,
+    )
+    from keyaccount.model.commerce import (
+        Order as Order,
+    )
+    from keyaccount.model.commerce import (
+        Payment as Payment,
+    )
+    from keyaccount.model.commerce import (
+        Product as Product,
+    )
     from keyaccount.model.contacts import (
         Contact as Contact,
     )
@@ -72,6 +87,21 @@ if TYPE_CHECKING:
     )
     from keyaccount.model.contacts import (
         Position as Position,
+    )
+    from keyaccount.model.contracts import (
+        Contract as Contract,
+    )
+    from keyaccount.model.groups import (
+        ClientGroup as ClientGroup,
+    )
+    from keyaccount.model.groups import (
+        GroupMembership as GroupMembership,
+    )
+    from keyaccount.model.groups import (
+        KeyAccountStatus as KeyAccountStatus,
+    )
+    from keyaccount.model.links import (
+        Link as Link,
     )
     from keyaccount.model.notes import (
         Acknowledgement as Acknowledgement,
@@ -145,6 +175,15 @@ if TYPE_CHECKING:
     from keyaccount.model.rights import (
         user as user,
     )
+    from keyaccount.model.terms import (
+        Term as Term,
+    )
+    from keyaccount.model.terms import (
+        days as days,
+    )
+    from keyaccount.model.terms import (
+        months as months,
+    )
     from keyaccount.money import Money as Money
     from keyaccount.providers import Provider as Provider
     from keyaccount.queries import (
@@ -197,6 +236,11 @@ _PLACES = {
     ),
     "model.activities": ("Activity",),
     "model.contacts": ("Contact", "ContactRole", "Position"),
+    "model.commerce": ("Invoice", "Line", "Order", "Payment", "Product"),
+    "model.contracts": ("Contract",),
+    "model.groups": ("ClientGroup", "GroupMembership", "KeyAccountStatus"),
+    "model.links": ("Link",),
+    "model.terms": ("Term", "days", "months"),
     "model.notes": (
         "Acknowledgement",
         "Context",

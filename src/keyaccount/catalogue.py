@@ -7,6 +7,7 @@ row does not load.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 from typing import Any, Literal
 
 import attrs
@@ -14,13 +15,17 @@ import attrs
 from keyaccount.errors import ValidationError, nearest
 from keyaccount.model.activities import Activity
 from keyaccount.model.aliases import Alias
+from keyaccount.model.commerce import Invoice, Order, Product
 from keyaccount.model.contacts import Contact, ContactRole, Position
+from keyaccount.model.contracts import Contract
 from keyaccount.model.entity import Entity
+from keyaccount.model.groups import ClientGroup, GroupMembership, KeyAccountStatus
+from keyaccount.model.links import Link as Pointer
 from keyaccount.model.notes import Acknowledgement, Context, ExpectedProvider, NoteCategory, ServiceNote
 from keyaccount.model.organisations import Organisation
 from keyaccount.model.organogram import Unit, User
 from keyaccount.model.rights import Assignment, BreakGlass, Grant, Right, Substitution
-from keyaccount.shapes import Flag, Many, Refer, Shape, shapes_of
+from keyaccount.shapes import Day, Flag, Many, Refer, Shape, Text, Whole, shapes_of
 
 Reach = Literal["account", "contact", "hangs", "free"]
 """How a record is reached: it is an account; a contact (through its positions); it hangs on others; on no account."""
@@ -51,7 +56,8 @@ class Kind:
     every write, "kept": by the library alone); `fixed` ones
     never change after the first write. `personal` ones are blanked when a person is erased; `searched` ones are found
     by search; `derived` are properties that conditions and orders may use. `title` names a record in a sentence, `open`
-    is the property that says it is not closed, `up` the field that makes the kind a forest.
+    is the property that says it is not closed, `closes` the one that says on which day it does, `up` the field that
+    makes the kind a forest.
     """
 
     cls: type[Entity]
@@ -68,6 +74,7 @@ class Kind:
     derived: tuple[tuple[str, Shape], ...] = ()
     title: str = "id"
     open: str | None = None
+    closes: str | None = None
     name: str = attrs.field(init=False)
     shapes: dict[str, Shape] = attrs.field(init=False)
     links: tuple[Link, ...] = attrs.field(init=False)
@@ -82,11 +89,23 @@ class Kind:
         self._set("links", tuple(_links(shapes)))
         self._set("_by_field", {link.field: link for link in self.links})
         self._set("dated", "valid_until" in shapes)
-        self._set("up", next((link.field for link in self.links if link.kind == self.name), None))
+        self._set("up", next((link.field for link in self.links if link.kind == self.name and not link.many), None))
         self._set("shapes", shapes | dict(self.derived))
 
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
+
+    @property
+    def closable(self) -> bool:
+        """Whether its records are open or closed."""
+        return self.open is not None or self.closes is not None
+
+    def is_open(self, row: Entity, on: date) -> bool:
+        """Say whether a record is open on a day; one of a kind that knows no closing is."""
+        if self.closes is not None:
+            last: date | None = getattr(row, self.closes)
+            return last is None or on <= last
+        return self.open is None or bool(getattr(row, self.open))
 
     def link(self, field: str) -> Link | None:
         """Return the reference a field holds, or None."""
@@ -100,6 +119,7 @@ def _links(shapes: dict[str, Shape]) -> Iterator[Link]:
             yield Link(name, item.kind, isinstance(shape, Many), item.gone)
 
 
+_CURRENCY = Text(limit=3, line=True)
 WHO_AND_WHEN: tuple[tuple[str, Stamp], ...] = (("created_by", "who"), ("created_at", "when"))
 
 KINDS = {
@@ -186,6 +206,46 @@ KINDS = {
             personal=("subject", "summary", "outcome"),
             derived=(("two_way", Flag()), ("open", Flag())),
             title="subject",
+            open="open",
+        ),
+        Kind(ClientGroup, "free", None, title="name"),
+        Kind(GroupMembership, "hangs", Right.CHANGE, home=("organisation_id",), fixed=("organisation_id",)),
+        Kind(KeyAccountStatus, "hangs", Right.CHANGE, home=("organisation_id",), title="status"),
+        Kind(
+            Contract,
+            "hangs",
+            Right.CHANGE,
+            home=("organisation_id",),
+            derived=(("last_day", Day("end")),),
+            title="title",
+            closes="last_day",
+        ),
+        Kind(Product, "free", None, title="name"),
+        Kind(
+            Order,
+            "hangs",
+            Right.CHANGE,
+            home=("organisation_id",),
+            derived=(("open", Flag()), ("currency", _CURRENCY), ("net_units", Whole())),
+            title="number",
+            open="open",
+        ),
+        Kind(
+            Invoice,
+            "hangs",
+            Right.CHANGE,
+            home=("organisation_id",),
+            derived=(("currency", _CURRENCY), ("net_units", Whole()), ("settled_on", Day("end")), ("open", Flag())),
+            title="number",
+            open="open",
+        ),
+        Kind(
+            Pointer,
+            "hangs",
+            Right.CHANGE,
+            home=("organisation_id",),
+            derived=(("open", Flag()),),
+            title="title",
             open="open",
         ),
     )

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 import attrs
 
 from keyaccount.model.entity import Entity
+from keyaccount.money import Money
 from keyaccount.results import plain
-from keyaccount.shapes import Day, Degrees, Flag, Many, Moment, Number, One, Pairs, Rank, Shape
+from keyaccount.shapes import Amount, Day, Degrees, Exact, Flag, Many, Moment, Number, One, Pairs, Rank, Shape, Whole
 from keyaccount.values import FrozenMap, frozen_json
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def _converter() -> cattrs.Converter:
     converter = cattrs.Converter()
     converter.register_structure_hook(Decimal, lambda value, _: Decimal(value))
     converter.register_structure_hook(date, lambda value, _: date.fromisoformat(value))
+    converter.register_structure_hook(Money, lambda value, _: Money(value["amount"], value["currency"]))
     return converter
 
 
@@ -45,13 +47,15 @@ def written(shape: Shape, value: Any) -> AtRest:
     """
     if value is None:
         return None
-    if isinstance(shape, (Flag, Number, Rank)):
+    if isinstance(shape, (Flag, Number, Rank, Whole)):
         return int(value)
+    if isinstance(shape, Amount):
+        return str(shape.key(value))
     if isinstance(shape, Day):
         return str(value.isoformat())
     if isinstance(shape, Moment):
         return moment(value)
-    if isinstance(shape, Degrees):
+    if isinstance(shape, (Degrees, Exact)):
         return str(value)
     if isinstance(shape, (Many, Pairs, One)):
         return json.dumps(plain(value), ensure_ascii=False, separators=(",", ":"))
@@ -74,8 +78,10 @@ def reader_of(shape: Shape) -> Callable[[Any], Any] | None:
         return date.fromisoformat
     if isinstance(shape, Moment):
         return datetime.fromisoformat
-    if isinstance(shape, Degrees):
+    if isinstance(shape, (Degrees, Exact)):
         return Decimal
+    if isinstance(shape, Amount):
+        return _money
     if isinstance(shape, Pairs):
         return lambda text: _EMPTY if text == "{}" else frozen_json(json.loads(text))
     if isinstance(shape, One):
@@ -83,6 +89,11 @@ def reader_of(shape: Shape) -> Callable[[Any], Any] | None:
     if isinstance(shape, Many):
         return _many(shape)
     return None
+
+
+def _money(text: str) -> Money:
+    units, _, currency = text.partition(" ")
+    return Money.of_units(int(units), currency)
 
 
 _EMPTY: FrozenMap[str, Any] = FrozenMap()

@@ -131,7 +131,7 @@ def gather(view: View, on: date, *, contacts: Collection[str] = (), organisation
             **_by_contact(cast("list[Activity]", found["overdue with contacts"])),
         },
         expected=[row.key for row in found["expected"]],
-        rules=_rules(view, found, notes, about, seen),
+        rules=_rules(view, found, notes, {note: told for note, row in about.items() if (told := _told(row, on))}, seen),
         deputies_see_private=view.work.policy.deputies_see_private,
         speaking={a.organisation_id or "" for a in assignments if a.covers_subsidiaries}
         | {note.organisation_id or "" for note in notes if note.for_subsidiaries},
@@ -223,12 +223,12 @@ def _rules(
     view: View,
     found: Mapping[str, list[Entity]],
     notes: Iterable[ServiceNote],
-    about: Mapping[Reference, Entity],
+    about: Mapping[Reference, str],
     seen: Iterable[Acknowledgement],
 ) -> Rules:
     """Put together what is configured and what this user has seen."""
     shown = {note.id: says(note) for note in notes if note.dismissible}
-    texts = {note.id: text for note in notes if note.about and (text := _told(about.get(note.about)))}
+    texts = {note.id: about[note.about] for note in notes if note.about is not None and note.about in about}
     return Rules(
         contexts=frozenset(row.key for row in found["contexts"]),
         categories=FrozenMap({row.id: row.contexts for row in cast("list[NoteCategory]", found["categories"])}),
@@ -241,10 +241,10 @@ def _rules(
     )
 
 
-def _told(row: Entity | None) -> str | None:
-    """Return the text of a record that a note is about; None where it is gone, or closed."""
-    kind = KINDS[type(row).__name__] if row is not None else None
-    if kind is None or (kind.open is not None and not getattr(row, kind.open)):
+def _told(row: Entity, on: date) -> str | None:
+    """Return the text of a record that a note is about; None where it is closed."""
+    kind = KINDS[type(row).__name__]
+    if not kind.is_open(row, on):
         return None
     value: Any = getattr(row, kind.title)
     return str(value) if value else kind.name

@@ -94,7 +94,7 @@ def _mapped_roles(view: View, pairs: Sequence[Pair]) -> Iterator[Problem]:
 
 def _closing_subjects(pairs: Sequence[Pair]) -> Iterator[Problem]:
     """Let a note be about something that can close; so that none is about a note."""
-    closing = sorted(kind.name for kind in KINDS.values() if kind.open is not None)
+    closing = sorted(kind.name for kind in KINDS.values() if kind.closable)
     for _, new in pairs:
         if isinstance(new, ServiceNote) and new.about is not None and new.about.kind not in closing:
             yield _problem(new, "about", f"must be about one of {', '.join(closing)}")

@@ -42,6 +42,26 @@ def minor_places(currency: str) -> int:
     return _MINOR.get(currency, 2)
 
 
+def exact(value: object) -> Decimal | None:
+    """Return a number (an int, a Decimal, or one written as text) in its shortest form; None for anything else.
+
+    >>> exact("12.50"), exact(3), exact(0.1)
+    (Decimal('12.5'), Decimal('3'), None)
+    """
+    try:
+        return shortest(_amount(value))
+    except ValidationError:
+        return None
+
+
+def shortest(value: Decimal) -> Decimal:
+    """Return an equal number without trailing zeros, and without an exponent."""
+    found = _EXACT.normalize(value)
+    if found.is_zero():
+        return Decimal(0)
+    return _EXACT.quantize(found, Decimal(1)) if found.as_tuple().exponent > 0 else found  # type: ignore[operator]
+
+
 def _amount(value: object) -> Decimal:
     if isinstance(value, str) and len(value) <= 100 and value.isascii() and "_" not in value:  # noqa: PLR2004
         try:
@@ -82,10 +102,7 @@ class Money(Result):
         units = _EXACT.scaleb(self.amount, SCALE)
         if units != units.to_integral_value(context=_EXACT):
             raise ValidationError.of("Money", "amount", self.amount, f"has more than {SCALE} decimal places")
-        shortest = _EXACT.normalize(self.amount)
-        if not shortest.is_zero() and shortest.as_tuple().exponent > 0:  # type: ignore[operator]
-            shortest = _EXACT.quantize(shortest, Decimal(1))
-        object.__setattr__(self, "amount", Decimal(0) if shortest.is_zero() else shortest)
+        object.__setattr__(self, "amount", shortest(self.amount))
 
     @property
     def units(self) -> int:

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Literal
 import attrs
 
 from keyaccount.errors import Problem, ValidationError, article, shown
+from keyaccount.money import Money, exact
 from keyaccount.results import Result, plain
 from keyaccount.values import FrozenMap, fold, frozen_json, unwritable
 
@@ -172,10 +173,75 @@ class Degrees(Shape):
 
 
 @attrs.frozen
+class Whole(Shape):
+    """A whole number, negative ones too: what sums are made of."""
+
+    def reason(self, value: Any) -> str | None:
+        """Refuse what is no such number."""
+        if isinstance(value, bool) or not isinstance(value, int) or not -_LARGEST <= value <= _LARGEST:
+            return "must be a whole number"
+        return None
+
+
+_LARGEST = 1 << 62
+
+
+@attrs.frozen
+class Exact(Shape):
+    """An exact number with up to six decimal places; never a float."""
+
+    low: int = -1_000_000_000
+    high: int = 1_000_000_000
+
+    def normal(self, value: Any) -> Any:
+        """Take ints and numbers written as text; bring decimals to their shortest form."""
+        found = exact(value)
+        return value if found is None else found
+
+    def reason(self, value: Any) -> str | None:
+        """Refuse what is no Decimal within the bounds, or has too many places."""
+        if not isinstance(value, Decimal) or not value.is_finite():
+            return "must be a Decimal, an int or text; a float is not exact"
+        if not self.low <= value <= self.high:
+            return f"must lie between {self.low} and {self.high}"
+        return None if value.as_tuple().exponent >= -_PLACES else "has more than 6 decimal places"  # type: ignore[operator]
+
+
+_PLACES = 6
+
+
+@attrs.frozen
+class Amount(Shape):
+    """Money; kept as a whole number of ten-thousandths beside its currency."""
+
+    required: bool = False
+
+    def reason(self, value: Any) -> str | None:
+        """Refuse what is no money, or too large to be kept."""
+        if value is None:
+            return "is required" if self.required else None
+        if not isinstance(value, Money):
+            return f"must be Money, not {type(value).__name__}"
+        return None if abs(value.units) <= _LARGEST_AMOUNT else "is larger than 10**12"
+
+    def key(self, value: Money) -> str:
+        """Return ten-thousandths and currency as one text, equal for equal money.
+
+        >>> Amount().key(Money("12.50", "EUR"))
+        '125000 EUR'
+        """
+        return f"{value.units} {value.currency}"
+
+
+_LARGEST_AMOUNT = 10**16
+
+
+@attrs.frozen
 class Day(Shape):
     """A calendar day; `unbounded` says which side None stands for, in every comparison."""
 
     unbounded: Literal["start", "end", ""] = ""
+    required: bool = False
 
     def normal(self, value: Any) -> Any:
         """Return an exact `date`, so that no subclass of it travels on."""
@@ -185,7 +251,9 @@ class Day(Shape):
 
     def reason(self, value: Any) -> str | None:
         """Refuse what is no date, and a moment."""
-        if value is None or (isinstance(value, date) and not isinstance(value, datetime)):
+        if value is None:
+            return "is required" if self.required else None
+        if isinstance(value, date) and not isinstance(value, datetime):
             return None
         return f"must be a date, not {type(value).__name__}"
 
@@ -271,10 +339,12 @@ class One(Shape):
 
 @attrs.frozen
 class Many(Shape):
-    """A tuple of items of one shape; conditions ask whether it holds an item."""
+    """A tuple of items of one shape; conditions ask whether it holds an item, save where it is not `sought`."""
 
     many: ClassVar[bool] = True
     item: Shape
+    limit: int = ITEM_LIMIT
+    sought: bool = True
 
     def normal(self, value: Any) -> Any:
         """Return a tuple of normal items."""
@@ -286,8 +356,8 @@ class Many(Shape):
         """Refuse what is no list, too many items, and the first bad item."""
         if not isinstance(value, tuple):
             return f"must be a tuple, not {type(value).__name__}"
-        if len(value) > ITEM_LIMIT:
-            return f"has more than {ITEM_LIMIT} items"
+        if len(value) > self.limit:
+            return f"has more than {self.limit} items"
         for item in value:
             if reason := self.item.operand(item):
                 return f"holds {shown(item)}, which {reason}"
@@ -295,15 +365,15 @@ class Many(Shape):
 
     def operand(self, value: Any) -> str | None:
         """Compare with one item."""
-        return self.item.operand(value)
+        return self.item.operand(value) if self.sought else "cannot be asked for"
 
     def key(self, value: Any) -> Any:
         """Return the key of one item."""
         return self.item.key(value)
 
     def keys(self, value: Any) -> Iterable[Any]:
-        """Return the keys of all items."""
-        return [self.item.key(item) for item in value]
+        """Return the keys of all items; none where nobody asks for one."""
+        return [self.item.key(item) for item in value] if self.sought else ()
 
 
 @attrs.frozen

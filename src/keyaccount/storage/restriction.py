@@ -233,7 +233,7 @@ class Restriction:
         """Ask that what a note is about can be read; only kinds that close can be."""
         ways = [f"{at}.about IS NULL"]
         for kind in KINDS.values():
-            if kind.open is not None:
+            if kind.closable:
                 other = self._alias()
                 there = f"{other}.id = json_extract({at}.about, '$.id')"
                 readable = f"EXISTS (SELECT 1 FROM {self._permitted(kind, Right.READ)} {other} WHERE {there})"

@@ -1,7 +1,8 @@
 """The tables, derived from the catalogue: one for each kind, with typed columns named like the fields.
 
 Besides its fields a row names its version and the act that wrote it, and carries a digest of its content. Fields that
-compare by folding have a second column, `<field>_key`. What a row is looked up under by item (phone numbers, external
+compare by folding have a second column, `<field>_key`; amounts are whole numbers of ten-thousandths beside their
+currency, `<field>_currency`. What a row is looked up under by item (phone numbers, external
 references, members of lists) stands in one table of keys.
 """
 
@@ -18,9 +19,10 @@ from keyaccount import phones
 from keyaccount.catalogue import KINDS, Kind
 from keyaccount.codec import AtRest, written
 from keyaccount.model.entity import Entity
+from keyaccount.money import Money
 from keyaccount.results import plain
 from keyaccount.search import texts
-from keyaccount.shapes import Flag, Many, Number, Pairs, PhoneNumber, Rank, Shape, Text
+from keyaccount.shapes import Amount, Flag, Many, Number, Pairs, PhoneNumber, Rank, Shape, Text, Whole
 from keyaccount.values import fold
 
 DIALLED = "phones.dialled"
@@ -29,23 +31,27 @@ DIALLED = "phones.dialled"
 
 @attrs.frozen
 class Column:
-    """One column of a table: the field it holds, and whether it holds the folded form to compare by."""
+    """One column of a table: the field it holds, or the folded form to compare by, or the currency of an amount."""
 
     name: str
     field: str
     shape: Shape
     folded: bool = False
+    currency: bool = False
 
     @property
     def sql_type(self) -> str:
         """The column's type."""
-        return "INTEGER" if isinstance(self.shape, (Flag, Number, Rank)) else "TEXT"
+        whole = isinstance(self.shape, (Flag, Number, Rank, Whole, Amount)) and not self.currency
+        return "INTEGER" if whole else "TEXT"
 
     def value(self, row: Entity) -> AtRest:
         """Return what the column holds of a record."""
         value = getattr(row, self.field)
         if self.folded:
             return None if value is None else str(self.shape.key(value))
+        if isinstance(value, Money):
+            return value.currency if self.currency else value.units
         return written(self.shape, value)
 
 
@@ -70,6 +76,8 @@ def _columns(kind: Kind) -> Iterator[Column]:
         yield Column(field, field, shape)
         if isinstance(shape, Text) and shape.folded:
             yield Column(f"{field}_key", field, shape, folded=True)
+        if isinstance(shape, Amount):
+            yield Column(f"{field}_currency", field, shape, currency=True)
 
 
 def _snake(name: str) -> str:
@@ -109,10 +117,10 @@ def statements() -> Iterator[str]:
         columns = [f'"{c.name}" {c.sql_type}{" PRIMARY KEY NOT NULL" if c.name == "id" else ""}' for c in table.columns]
         columns += ["search_text TEXT"] if table.kind.searched else []
         columns += ["act INTEGER NOT NULL", "salt BLOB NOT NULL", "digest BLOB NOT NULL"]
-        yield f"CREATE TABLE {table.name} ({', '.join(columns)}) WITHOUT ROWID"
+        yield f'CREATE TABLE "{table.name}" ({", ".join(columns)}) WITHOUT ROWID'
         for index in _indexes(table):
             columns_of = ", ".join(f'"{column}"' for column in index)
-            yield f"CREATE INDEX {table.name}_by_{'_'.join(index)} ON {table.name} ({columns_of})"
+            yield f'CREATE INDEX {table.name}_by_{"_".join(index)} ON "{table.name}" ({columns_of})'
     yield from _COMMON
 
 
@@ -135,12 +143,28 @@ def _indexes(table: Table) -> Iterator[tuple[str, ...]]:
     for column in table.columns:
         if column.folded:
             yield (column.name, "id")
-    if table.name == "activity":
-        yield ("organisation_id", "at")
-        yield ("open", "follow_up_on")
-    if table.name in ("organisation", "contact"):
-        yield ("private", "id") if table.name == "organisation" else ("vip", "id")
-    if table.name == "alias":
-        yield ("old_id", "id")
-    if table.name == "position":
-        yield ("vip", "id")
+    yield from _INDEXES.get(table.name, ())
+
+
+_INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
+    "activity": (("organisation_id", "at"), ("open", "follow_up_on")),
+    "alias": (("old_id", "id"),),
+    "contact": (("vip", "id"),),
+    "contract": (("last_day", "organisation_id"), ("ends_on", "id")),
+    "invoice": (
+        ("organisation_id", "issued_on", "currency", "net_units"),
+        ("issued_on", "organisation_id", "currency", "net_units"),
+        ("open", "due_on", "organisation_id"),
+        ("number", "id"),
+    ),
+    "link": (("organisation_id", "kind", "open", "dated_on"),),
+    "order": (
+        ("organisation_id", "ordered_on", "currency", "net_units"),
+        ("ordered_on", "organisation_id", "currency", "net_units"),
+        ("open", "organisation_id"),
+        ("number", "id"),
+    ),
+    "organisation": (("private", "id"),),
+    "position": (("vip", "id"),),
+}
+"""What is asked besides references and folded names: windows per account and single months, what is open, VIPs."""

@@ -17,6 +17,7 @@ from keyaccount.codec import moment, reader_of, written
 from keyaccount.queries import Key, Query, Test
 from keyaccount.search import prepared
 from keyaccount.shapes import (
+    Amount,
     Choice,
     Day,
     Flag,
@@ -77,6 +78,8 @@ class Select:
 
     def _shown(self, kind: Kind, at: str, field: str, *, folded: bool = False) -> str:
         """Return a field as the reader sees it, or the folded form that it compares by."""
+        if isinstance(kind.shapes[field], Amount):
+            return f"({at}.{_quoted(field)} || ' ' || {at}.{_quoted(field + '_currency')})"
         if self._restriction is None or folded:
             return f"{at}.{_quoted(field + '_key' if folded else field)}"
         return self._restriction.shown(kind, at, field)

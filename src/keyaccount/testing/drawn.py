@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from keyaccount.catalogue import kind_of
 from keyaccount.errors import ValidationError
 from keyaccount.model.entity import Entity, evolved
-from keyaccount.shapes import Day, Degrees, Many, Moment, One, Pairs, Shape, Text, shapes_of
+from keyaccount.money import Money
+from keyaccount.shapes import Amount, Day, Degrees, Exact, Many, Moment, One, Pairs, Shape, Text, shapes_of
 from keyaccount.testing.records import bases, samples, stored_fields
 
 E = TypeVar("E", bound=Entity)
@@ -46,6 +47,10 @@ def _more(shape: Shape) -> st.SearchStrategy[Any] | None:
         return st.datetimes(_FIRST, _LAST, timezones=st.just(UTC))
     if isinstance(shape, Degrees):
         return st.decimals(-shape.bound, shape.bound, allow_nan=False, allow_infinity=False)
+    if isinstance(shape, Amount):
+        return st.builds(Money.of_units, st.integers(-(10**16), 10**16), st.sampled_from(("EUR", "JPY", "KWD")))
+    if isinstance(shape, Exact):
+        return st.decimals(shape.low, shape.high, allow_nan=False, places=6)
     if isinstance(shape, Pairs):
         return st.dictionaries(_KEYS, st.text(min_size=1, max_size=9) if shape.texts else _JSON, max_size=4)
     if isinstance(shape, Many):

@@ -19,10 +19,13 @@ from keyaccount.catalogue import Kind
 from keyaccount.errors import ValidationError
 from keyaccount.model.entity import Entity, evolved
 from keyaccount.model.rights import DEPUTY, KEY_ACCOUNT_MANAGER, TEAM_MEMBER
+from keyaccount.money import Money
 from keyaccount.shapes import (
+    Amount,
     Choice,
     Day,
     Degrees,
+    Exact,
     Flag,
     Ident,
     Many,
@@ -35,6 +38,7 @@ from keyaccount.shapes import (
     Refer,
     Shape,
     Text,
+    Whole,
     shapes_of,
 )
 from keyaccount.values import FrozenMap
@@ -104,6 +108,8 @@ _DAYS = (date(1, 1, 1), date(1969, 12, 31), date(2024, 2, 29), TODAY - timedelta
 _MOMENTS = (datetime(1, 1, 4, tzinfo=UTC), datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC), NOW - _ODD, NOW)
 _DEGREES = tuple(map(Decimal, ("0", "-0.5", "48.1371079", "11.50", "90", "-90", "0.0000001")))
 _NO_VERSION = 1
+_WHOLE = (0, 1, -1, 10**16, -(10**16))
+_AMOUNTS = tuple(Money.of_units(units, c) for c in ("EUR", "JPY") for units in (0, 1, 125_000, -5_000, 10**16))
 
 
 @functools.cache
@@ -126,8 +132,12 @@ def _candidates(shape: Shape) -> Iterable[Any]:
         return (False, True) if isinstance(shape, Flag) else (_NO_VERSION,)
     if isinstance(shape, Rank):
         return tuple(shape.of)
-    if isinstance(shape, Degrees):
+    if isinstance(shape, (Degrees, Exact)):
         return _DEGREES
+    if isinstance(shape, Whole):
+        return _WHOLE
+    if isinstance(shape, Amount):
+        return _AMOUNTS
     if isinstance(shape, (Day, Moment)):
         return (
             (*_DAYS, date.max)
