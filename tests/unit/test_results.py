@@ -200,7 +200,7 @@ def test_to_dict_is_json(cls: type[Result]) -> None:
 def test_shown_and_immutable(cls: type[Result]) -> None:
     """Every result has a short `repr` with its name, a notebook form, and no field that can be set."""
     result: Any = EVERY[cls]
-    assert cls.__name__.lower() in repr(result).lower() or cls.__name__ == "Principal"
+    assert cls.__name__.lower() in repr(result).lower() or cls.__name__ in ("Principal", "Term")
     assert result._repr_html_().startswith("<") or (isinstance(result, Rows) and not len(result))
     for name in list(result.to_dict()) or ["anything"]:
         with pytest.raises((AttributeError, TypeError)):
