@@ -15,6 +15,7 @@ SOURCE = pathlib.Path(__file__).parents[2] / "src" / "keyaccount"
 FLOORS = [
     {"errors", "values", "spans", "phones", "_version"},
     {"results", "money", "calendars", "shapes"},
+    {"deadlines"},
     {"model"},
     {"catalogue"},
     {"access", "search", "responsible", "visibility", "charts"},
