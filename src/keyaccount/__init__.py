@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from keyaccount.errors import (
         ValidationError as ValidationError,
     )
+    from keyaccount.figures import Figure as Figure
     from keyaccount.model.activities import Activity as Activity
     from keyaccount.model.commerce import (
         Invoice as Invoice,
@@ -234,6 +235,7 @@ _PLACES = {
         "UnknownContext",
         "ValidationError",
     ),
+    "figures": ("Figure",),
     "model.activities": ("Activity",),
     "model.contacts": ("Contact", "ContactRole", "Position"),
     "model.commerce": ("Invoice", "Line", "Order", "Payment", "Product"),

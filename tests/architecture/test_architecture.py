@@ -19,6 +19,8 @@ FLOORS = [
     {"model"},
     {"catalogue"},
     {"access", "search", "responsible", "visibility", "charts", "succession", "contracts"},
+    {"figures", "accounts", "questions"},
+    {"renewal_rate", "retention", "movements", "expiring", "portfolio"},
     {"queries", "codec", "requests"},
     {"storage"},
     {"view"},
@@ -28,7 +30,8 @@ FLOORS = [
 ]
 RULES = {
     *("charts", "access", "visibility", "responsible", "phones", "spans", "calendars", "search"),
-    *("deadlines", "succession", "contracts"),
+    *("deadlines", "succession", "contracts", "figures", "accounts", "questions"),
+    *("renewal_rate", "retention", "movements", "expiring", "portfolio"),
 }
 CORE = {"attrs", "attr", "cattrs", "dateutil", "phonenumbers"}
 
