@@ -25,8 +25,17 @@ if TYPE_CHECKING:
     )
     from keyaccount.calendars import Period as Period
     from keyaccount.cards import BusinessCard as BusinessCard
+    from keyaccount.columns import (
+        column as column,
+    )
     from keyaccount.demonstration import demo as demo
     from keyaccount.desk import Desk as Desk
+    from keyaccount.details import (
+        lines_from as lines_from,
+    )
+    from keyaccount.dumps import (
+        Dump as Dump,
+    )
     from keyaccount.errors import (
         AccessDenied as AccessDenied,
     )
@@ -62,6 +71,12 @@ if TYPE_CHECKING:
     )
     from keyaccount.errors import (
         ValidationError as ValidationError,
+    )
+    from keyaccount.exchange import (
+        Import as Import,
+    )
+    from keyaccount.exchange import (
+        Progress as Progress,
     )
     from keyaccount.figures import Figure as Figure
     from keyaccount.model.activities import Activity as Activity
@@ -243,6 +258,10 @@ _PLACES = {
     "model.groups": ("ClientGroup", "GroupMembership", "KeyAccountStatus"),
     "model.links": ("Link",),
     "model.terms": ("Term", "days", "months"),
+    "columns": ("column",),
+    "details": ("lines_from",),
+    "exchange": ("Import", "Progress"),
+    "dumps": ("Dump",),
     "model.notes": (
         "Acknowledgement",
         "Context",

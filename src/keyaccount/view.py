@@ -19,12 +19,13 @@ from keyaccount.model.entity import Entity
 from keyaccount.model.organisations import Organisation
 from keyaccount.model.organogram import Unit, User
 from keyaccount.model.rights import KEY_ACCOUNT_MANAGER, Assignment, BreakGlass, Grant, Right, Substitution
-from keyaccount.queries import Query, above, below, conditions, one_of, ordering
+from keyaccount.queries import Query, above, below, conditions, one_of, ordering, place
 from keyaccount.requests import Request
 from keyaccount.spans import in_force
 from keyaccount.storage import Act, StorageUnit
 
 E = TypeVar("E", bound=Entity)
+STREAMED = 2_000
 
 
 def current_task() -> tuple[int, int, int | None]:
@@ -132,6 +133,13 @@ class View:
     def find(self, cls: type[E], **given: Any) -> list[E]:
         """Return the readable records of a kind that meet the conditions."""
         return cast("list[E]", list(self.work.unit.find(self.query(cls, **given))))
+
+    def stream(self, kind: Kind) -> Iterator[Entity]:
+        """Yield all readable records of a kind by id, page by page, at the one state of this work."""
+        query = attrs.evolve(self.query(kind.cls, order="id"), limit=STREAMED)
+        while rows := self.work.unit.gather([query])[0]:
+            yield from rows
+            query = attrs.evolve(query, after=place(query, rows[-1]))
 
     def get(self, cls: type[E], id: str) -> E:
         """Return one readable record, or raise NotFound."""

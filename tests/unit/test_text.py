@@ -44,6 +44,7 @@ THERE = {
     "Contact": "ingo",
     "Position": "job",
     "ServiceNote": "note",
+    "ClientGroup": "retail",
 }
 NEEDED: dict[str, dict[str, Any]] = {
     "Assignment": {"role": ka.KEY_ACCOUNT_MANAGER},
@@ -51,6 +52,9 @@ NEEDED: dict[str, dict[str, Any]] = {
     "Substitution": {"deputy_id": "carla"},
     "ServiceNote": {"text": "x"},
     "BreakGlass": {"opens_at": NOW, "closes_at": NOW.replace(hour=13)},
+    "Contract": {"starts_on": NOW.date()},
+    "Order": {"ordered_on": NOW.date()},
+    "Invoice": {"issued_on": NOW.date(), "net": ka.Money("1", "EUR")},
 }
 
 
@@ -95,6 +99,7 @@ def office() -> ka.Desk:
         ka.Contact("ingo", name="Ingo"),
         ka.Position("job", contact_id="ingo", organisation_id="acme"),
         ka.ServiceNote("note", organisation_id="acme", text="x"),
+        ka.ClientGroup("retail", name="Retail"),
     )
     return desk
 
