@@ -155,6 +155,12 @@ if TYPE_CHECKING:
     from keyaccount.model.organogram import (
         User as User,
     )
+    from keyaccount.model.renewals import (
+        Renewal as Renewal,
+    )
+    from keyaccount.model.renewals import (
+        RenewalStep as RenewalStep,
+    )
     from keyaccount.model.rights import (
         DEPUTY as DEPUTY,
     )
@@ -262,6 +268,7 @@ _PLACES = {
     "details": ("lines_from",),
     "exchange": ("Import", "Progress"),
     "dumps": ("Dump",),
+    "model.renewals": ("Renewal", "RenewalStep"),
     "model.notes": (
         "Acknowledgement",
         "Context",

@@ -13,9 +13,12 @@ import attrs
 
 from keyaccount import access, cards, gate
 from keyaccount.areas.activities import Activities
+from keyaccount.areas.contracts import Contracts
 from keyaccount.areas.merging import Merging
 from keyaccount.areas.notes import ServiceNotes
 from keyaccount.areas.people import People
+from keyaccount.areas.portfolio import Portfolio
+from keyaccount.areas.renewals import RenewalWork
 from keyaccount.calendars import is_day
 from keyaccount.catalogue import kind_of
 from keyaccount.errors import AccessDenied, NotFound, Problem, ValidationError, nearest, shown
@@ -160,7 +163,18 @@ class Desk:
     an error is only of what its user may read.
     """
 
-    __slots__ = ("_book", "_name", "_user_id", "activities", "merging", "people", "service_notes")
+    __slots__ = (
+        "_book",
+        "_name",
+        "_user_id",
+        "activities",
+        "contracts",
+        "merging",
+        "people",
+        "portfolio",
+        "renewals",
+        "service_notes",
+    )
 
     def __init__(self, book: Book, *, user_id: str | None, name: str) -> None:
         """Belong to a book, for a user or (None) a trusted job."""
@@ -168,6 +182,9 @@ class Desk:
         self.people = People(self)
         self.activities = Activities(self)
         self.service_notes = ServiceNotes(self)
+        self.contracts = Contracts(self)
+        self.renewals = RenewalWork(self)
+        self.portfolio = Portfolio(self)
         self.merging = Merging(self)
 
     def __repr__(self) -> str:

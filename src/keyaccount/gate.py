@@ -197,10 +197,10 @@ def apply(view: View, changes: Sequence[Change], *, moves: bool = False) -> None
     view.work.unit.write(view.work.act, changes)
 
 
-def need_administer(view: View, kind: Kind, ids: Iterable[str], what: str) -> None:
-    """Refuse a bound desk that does not hold `ADMINISTER` on these accounts or contacts."""
+def need(view: View, kind: str, ids: Iterable[str], right: Right, what: str) -> None:
+    """Refuse a bound desk that does not hold a right on these accounts or contacts."""
     if view.reader is not None:
-        _hold(view, [Need(kind.name, id, Right.ADMINISTER, what) for id in ids])
+        _hold(view, [Need(kind, id, right, what) for id in ids])
 
 
 def _replayed(view: View, asked: tuple[Entity, ...]) -> tuple[Entity, ...]:
