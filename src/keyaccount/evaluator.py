@@ -1,0 +1,163 @@
+"""The evaluator: it answers every query from rows, and is the reference for every adapter.
+
+`run` answers exactly: restricted to what the reader may read, masked, filtered, totally ordered and cut.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+from keyaccount import phones
+from keyaccount.asking import CLOSURES, Key, Query, Test, Total, ordinal, place
+from keyaccount.catalogue import Kind
+from keyaccount.model.entity import Entity
+from keyaccount.rows import Rows
+from keyaccount.scope import Scope
+from keyaccount.search import score
+from keyaccount.shapes import Day, Many, Pairs, Shape
+from keyaccount.values import fold
+
+
+def run(query: Query, rows: Rows) -> Iterator[Entity]:
+    """Answer a query from rows: restricted, masked, filtered, ordered, cut."""
+    found = list(_matching(query, rows))
+    if query.text is not None:
+        yield from islice(best(query, found), query.limit)
+        return
+    keyed = [(place(query, row), row) for row in found]
+    if query.after is not None:
+        keyed = [pair for pair in keyed if _later(pair[0], query.after, query.order)]
+    keyed.sort(key=lambda pair: pair[0][-1])
+    for position in range(len(query.order) - 1, -1, -1):
+        keyed.sort(key=_by_position(position), reverse=query.order[position][1])
+    yield from (row for _, row in islice(keyed, query.limit))
+
+
+def total(query: Query, rows: Rows, by: Collection[str] = ()) -> Iterator[Total]:
+    """Count the rows of a query by the values of some fields; without fields one total, also of nothing."""
+    found = _matching(query, rows)
+    yield from grouped(found if query.text is None else best(query, found), by)
+
+
+def grouped(found: Iterable[Entity], by: Collection[str]) -> Iterator[Total]:
+    """Count records by the values of some fields; without fields one total, also of nothing."""
+    counts = Counter(tuple(getattr(row, field) for field in by) for row in found)
+    if not by and not counts:
+        counts[()] = 0
+    for key, count in sorted(counts.items(), key=lambda item: tuple(map(str, item[0]))):
+        yield Total(key, count)
+
+
+def _by_position(position: int) -> Callable[[tuple[Key, Entity]], Any]:
+    return lambda pair: pair[0][position]
+
+
+def best(query: Query, found: Iterable[Entity]) -> Iterator[Entity]:
+    """Rank what a text search may have found, best first; what does not match is left out."""
+    text = query.text or ""
+    scored = ((score(query.kind, row, text), row) for row in found)
+    ranked = [
+        (rank, fold(str(getattr(row, query.kind.title) or "")), row.key, row)
+        for rank, row in scored
+        if rank is not None
+    ]
+    ranked.sort(key=lambda item: item[:3])
+    return (row for *_, row in ranked)
+
+
+def _later(place: Key, after: Key, order: tuple[tuple[str, bool], ...]) -> bool:
+    for own, seen, (_, descending) in zip(place, after, order, strict=False):
+        if own != tuple(seen):
+            return (own > tuple(seen)) is not descending
+    return bool(place[-1] > after[-1])
+
+
+def _matching(query: Query, rows: Rows) -> Iterator[Entity]:
+    """Yield the rows the reader may read that meet every condition; a masked field counts as the nothing it shows."""
+    kind, scope = query.kind, Scope(rows, query.reader)
+    asked = [(field, _asks(kind.shapes[field], test)) for field, test in query.where if test.op not in CLOSURES]
+    plain = [(field, holds) for field, holds in asked if kind.link(field) is None]
+    linked = [(field, holds) for field, holds in asked if kind.link(field) is not None]
+    for row in _candidates(query, rows):
+        if all(holds(getattr(row, field)) for field, holds in plain) and scope.permits(kind, row, query.right):
+            seen = scope.masked(kind, row)
+            if all(holds(getattr(seen, field)) for field, holds in linked):
+                yield seen
+
+
+def _candidates(query: Query, rows: Rows) -> Iterable[Entity]:
+    """Choose the rows worth looking at: those an index offers for one condition, else all."""
+    for field, test in query.where:
+        if test.op == "above":
+            return _lineage(query.kind, test.value, rows)
+        if test.op == "below":
+            return _descent(query.kind, test.value, rows)
+        if field == "id" and test.op in ("is", "one_of"):
+            ids = (test.value,) if test.op == "is" else dict.fromkeys(test.value)
+            return [row for id in ids if (row := rows.get(query.kind.name, id)) is not None]
+    for field, test in query.where:
+        if test.op == "dialled":
+            return rows.by(query.kind.name, field, test.value)
+        if test.op in ("is", "one_of") and (query.kind.link(field) or field == "refs"):
+            wanted = (test.value,) if test.op == "is" else test.value
+            keys = [_lookup(query.kind.shapes[field], value) for value in wanted]
+            if all(found for found in keys):
+                return rows.by(query.kind.name, field, [key for found in keys for key in found])
+    return rows.all(query.kind.name)
+
+
+def _lookup(shape: Shape, value: Any) -> list[Any]:
+    """Return the key under which an index holds what may match; an empty mapping matches everything and has none."""
+    return list(shape.keys(shape.normal(value)))[:1] if isinstance(value, Mapping) else [shape.key(value)]
+
+
+def _lineage(kind: Kind, ids: Iterable[str], rows: Rows) -> Iterable[Entity]:
+    seen: dict[str, Entity] = {}
+    for start in ids:
+        id: str | None = start
+        while id is not None and id not in seen and (row := rows.get(kind.name, id)) is not None:
+            seen[id] = row
+            id = getattr(row, kind.up) if kind.up else None
+    return seen.values()
+
+
+def _descent(kind: Kind, ids: Iterable[str], rows: Rows) -> Iterable[Entity]:
+    seen = {id: row for id in ids if (row := rows.get(kind.name, id)) is not None}
+    level = list(seen)
+    while level and kind.up:
+        children = [row for row in rows.by(kind.name, kind.up, level) if row.key not in seen]
+        seen |= {row.key: row for row in children}
+        level = [row.key for row in children]
+    return seen.values()
+
+
+def _asks(shape: Shape, test: Test) -> Callable[[Any], bool]:
+    """Make the question a condition asks of a field's value; operands are brought to their keys once."""
+    if test.op == "is_none":
+        return lambda value: value is None or value == "" or (shape.many and not value)
+    if test.op == "dialled":
+        return lambda value: any(not test.value.isdisjoint(phones.keys(text)) for text in value)
+    if test.op in ("between", "at_least", "at_most"):
+        return lambda value: _within(shape, value, test.op, test.value)
+    given = test.value if test.op == "one_of" else (test.value,)
+    if isinstance(shape, Pairs):
+        pairs = [shape.key(wanted) for wanted in given]
+        return lambda value: any(wanted <= shape.key(value) for wanted in pairs)
+    item = shape.item if isinstance(shape, Many) else shape
+    wanted = frozenset(item.key(item.normal(one)) for one in given)
+    if shape.many:
+        return lambda value: not wanted.isdisjoint(shape.keys(value))
+    return lambda value: value is not None and shape.key(value) in wanted
+
+
+def _within(shape: Shape, value: Any, op: str, wanted: Any) -> bool:
+    if value is None:
+        side = shape.unbounded if isinstance(shape, Day) else ""
+        return (side == "end" and op == "at_least") or (side == "start" and op == "at_most")
+    own = ordinal(shape.key(value))
+    low, high = wanted if op == "between" else (wanted, None) if op == "at_least" else (None, wanted)
+    above_low = low is None or ordinal(shape.key(low)) <= own
+    return above_low and (high is None or own <= ordinal(shape.key(high)))
