@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeAlias
 
@@ -16,7 +16,7 @@ from keyaccount.catalogue import Kind
 from keyaccount.errors import Problem, ValidationError, nearest, shown
 from keyaccount.model.entity import Entity
 from keyaccount.model.rights import Right
-from keyaccount.shapes import Day, Shape, Text
+from keyaccount.shapes import Choice, Day, Flag, Ident, Many, Moment, Number, Rank, Refer, Shape, Text
 
 Key: TypeAlias = tuple[Any, ...]
 """Where a row stands in an order: a (rank, scalar) pair for each ordered field, then the id. Plain JSON inside."""
@@ -94,11 +94,34 @@ class Query:
 
 
 @attrs.frozen
+class Window:
+    """A span over one field of days or moments: from `start` up to, but not including, `end`; None is no border.
+
+    A record lies in it by its field. One that holds nothing there lies in no window, unless nothing stands for an open
+    start or end: that lies beyond every border on its side.
+    """
+
+    field: str
+    start: date | None = None
+    end: date | None = None
+
+
+@attrs.frozen
 class Total:
-    """The number of rows that share the values of the grouping fields."""
+    """What the rows that share the values of the grouping fields come to.
+
+    `count` is the number of all of them. `counts` and `sums` have one place for each window asked for, and without
+    windows a single one for everything; `sums` holds there one exact number for each field summed. `lows` and `highs`
+    have one place for each field whose extremes were asked for: None where no row holds anything, and where an open
+    start or end is the extreme.
+    """
 
     key: tuple[Any, ...]
     count: int
+    counts: tuple[int, ...] = ()
+    sums: tuple[tuple[int, ...], ...] = ()
+    lows: tuple[Any, ...] = ()
+    highs: tuple[Any, ...] = ()
 
 
 def conditions(kind: Kind, given: Mapping[str, Any], *, inner: bool = False) -> tuple[tuple[str, Test], ...]:
@@ -150,6 +173,58 @@ def ordering(kind: Kind, order: str | Iterable[str] | None) -> tuple[tuple[str, 
             raise ValidationError.of(kind.name, "order", name, "has no order")
         found.append((field, name.startswith("-")))
     return tuple(found)
+
+
+def check_totals(
+    kind: Kind,
+    by: Collection[str],
+    windows: Sequence[Window] = (),
+    sums: Collection[str] = (),
+    extremes: Collection[str] = (),
+) -> None:
+    """Refuse what cannot be totalled, with every mistake; each adapter asks here before it answers."""
+    problems = [
+        *_refused_fields(kind, by, groups, "has no order to group by"),
+        *_refused_fields(kind, [w.field for w in windows], _dated, "holds no days or moments"),
+        *_refused_fields(kind, sums, lambda shape: shape.adds_up, "cannot be added up exactly"),
+        *_refused_fields(kind, extremes, _compares, "has no lowest and highest"),
+    ]
+    for window in windows:
+        shape = kind.shapes.get(window.field)
+        if shape is not None and _dated(shape):
+            borders = ((border, shape.reason(border)) for border in (window.start, window.end))
+            problems += [
+                Problem(kind.name, window.field, shown(border), reason) for border, reason in borders if reason
+            ]
+    if problems:
+        raise ValidationError(problems)
+
+
+def _refused_fields(kind: Kind, fields: Iterable[str], fits: Callable[[Shape], bool], reason: str) -> Iterator[Problem]:
+    for field in fields:
+        shape = kind.shapes.get(field)
+        if shape is None:
+            yield Problem(kind.name, field, shown(field), f"is no field{nearest(field, kind.shapes)}")
+        elif not fits(shape):
+            yield Problem(kind.name, field, shown(field), reason)
+
+
+def groups(shape: Shape) -> bool:
+    """Say whether totals may be grouped by such a field: one that has an order, or a list of references."""
+    return _compares(shape) or (isinstance(shape, Many) and isinstance(shape.item, Refer))
+
+
+def _compares(shape: Shape) -> bool:
+    return isinstance(shape, (Text, Ident, Refer, Choice, Flag, Number, Rank, Day, Moment))
+
+
+def _dated(shape: Shape) -> bool:
+    return isinstance(shape, (Day, Moment))
+
+
+def key_order(key: tuple[Any, ...]) -> tuple[tuple[bool, Any], ...]:
+    """Return what totals are ordered by: field by field their values, text by its characters, and nothing last."""
+    return tuple((value is None, 0 if value is None else ordinal(value)) for value in key)
 
 
 def _scalar(shape: Shape) -> bool:

@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from itertools import islice
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import islice, product
 from typing import Any
 
 from keyaccount import phones
-from keyaccount.asking import CLOSURES, Key, Query, Test, Total, ordinal, place
+from keyaccount.asking import CLOSURES, Key, Query, Test, Total, Window, check_totals, key_order, ordinal, place
 from keyaccount.catalogue import Kind
 from keyaccount.model.entity import Entity
 from keyaccount.rows import Rows
@@ -36,19 +35,80 @@ def run(query: Query, rows: Rows) -> Iterator[Entity]:
     yield from (row for _, row in islice(keyed, query.limit))
 
 
-def total(query: Query, rows: Rows, by: Collection[str] = ()) -> Iterator[Total]:
-    """Count the rows of a query by the values of some fields; without fields one total, also of nothing."""
+def total(
+    query: Query,
+    rows: Rows,
+    by: Collection[str] = (),
+    windows: Sequence[Window] = (),
+    *,
+    sums: Collection[str] = (),
+    extremes: Collection[str] = (),
+) -> Iterator[Total]:
+    """Total all rows of a query, whatever its limit, as `StorageUnit.totals` promises."""
+    check_totals(query.kind, by, windows, sums, extremes)
     found = _matching(query, rows)
-    yield from grouped(found if query.text is None else best(query, found), by)
+    return grouped(
+        query.kind, found if query.text is None else best(query, found), by, windows, sums=sums, extremes=extremes
+    )
 
 
-def grouped(found: Iterable[Entity], by: Collection[str]) -> Iterator[Total]:
-    """Count records by the values of some fields; without fields one total, also of nothing."""
-    counts = Counter(tuple(getattr(row, field) for field in by) for row in found)
-    if not by and not counts:
-        counts[()] = 0
-    for key, count in sorted(counts.items(), key=lambda item: tuple(map(str, item[0]))):
-        yield Total(key, count)
+def grouped(
+    kind: Kind,
+    found: Iterable[Entity],
+    by: Collection[str] = (),
+    windows: Sequence[Window] = (),
+    *,
+    sums: Collection[str] = (),
+    extremes: Collection[str] = (),
+) -> Iterator[Total]:
+    """Total records by the values of some fields; without fields one total, also of nothing."""
+    groups: dict[tuple[Any, ...], list[Entity]] = {} if by else {(): []}
+    for row in found:
+        for key in product(*(_grouping(kind.shapes[field], getattr(row, field)) for field in by)):
+            groups.setdefault(key, []).append(row)
+    spans = [_lies_in(kind.shapes[window.field], window) for window in windows]
+    for key in sorted(groups, key=key_order):
+        rows = groups[key]
+        inside = [[row for row in rows if lies(row)] for lies in spans] if windows else [rows]
+        yield Total(
+            key,
+            len(rows),
+            tuple(map(len, inside)),
+            tuple(tuple(_sum(kind.shapes[field], field, some) for field in sums) for some in inside),
+            tuple(_extreme(kind.shapes[field], field, rows, min) for field in extremes),
+            tuple(_extreme(kind.shapes[field], field, rows, max) for field in extremes),
+        )
+
+
+def _grouping(shape: Shape, value: Any) -> Iterable[Any]:
+    """Return the groups that a row belongs to by one field: in a list of references, one for each of them."""
+    return (dict.fromkeys(value) or (None,)) if shape.many else (value,)
+
+
+def _lies_in(shape: Shape, window: Window) -> Callable[[Entity], bool]:
+    start, end = (None if border is None else shape.normal(border) for border in (window.start, window.end))
+    side = shape.unbounded if isinstance(shape, Day) else ""
+
+    def lies(row: Entity) -> bool:
+        value = getattr(row, window.field)
+        if value is None:
+            return (side == "end" and end is None) or (side == "start" and start is None)
+        return (start is None or start <= value) and (end is None or value < end)
+
+    return lies
+
+
+def _sum(shape: Shape, field: str, rows: Iterable[Entity]) -> int:
+    return sum(number for row in rows if (number := shape.integer(getattr(row, field))) is not None)
+
+
+def _extreme(shape: Shape, field: str, rows: Iterable[Entity], choose: Callable[..., Any]) -> Any:
+    """Return the lowest or highest value that rows hold; an open start is the lowest, an open end the highest."""
+    values = [getattr(row, field) for row in rows]
+    open_side = {"start": min, "end": max}.get(shape.unbounded) if isinstance(shape, Day) else None
+    if choose is open_side and None in values:
+        return None
+    return choose((value for value in values if value is not None), key=ordinal, default=None)
 
 
 def _by_position(position: int) -> Callable[[tuple[Key, Entity]], Any]:

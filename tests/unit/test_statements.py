@@ -43,10 +43,10 @@ class CountingUnit:
         self._storage.asked.append("gather " + ", ".join(query.kind.name for query in queries))
         return self._inner.gather(queries)
 
-    def totals(self, query: Query, by: Collection[str] = ()) -> Iterator[Total]:
+    def totals(self, query: Query, by: Collection[str] = (), **more: Any) -> Iterator[Total]:
         """Count one round trip."""
         self._storage.asked.append(f"totals {query.kind.name}")
-        return self._inner.totals(query, by)
+        return self._inner.totals(query, by, **more)
 
     def __getattr__(self, name: str) -> Any:
         """Hand on everything else: writing and the audit are not counted here."""

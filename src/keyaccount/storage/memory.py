@@ -15,7 +15,7 @@ import attrs
 
 from keyaccount.errors import ConflictError, StorageUnavailable, ValidationError
 from keyaccount.model.entity import Entity
-from keyaccount.queries import Index, Query, Total, run, total
+from keyaccount.queries import Index, Query, Total, Window, run, total
 from keyaccount.storage import Act, Change, Finding, Image
 
 _PATIENCE = 5.0
@@ -120,10 +120,18 @@ class MemoryUnit:
         with self._guard:
             return [list(run(query, self)) for query in queries]
 
-    def totals(self, query: Query, by: Collection[str] = ()) -> Iterator[Total]:
-        """Count rows."""
+    def totals(
+        self,
+        query: Query,
+        by: Collection[str] = (),
+        windows: Sequence[Window] = (),
+        *,
+        sums: Collection[str] = (),
+        extremes: Collection[str] = (),
+    ) -> Iterator[Total]:
+        """Total what a reader may see of a query."""
         with self._guard:
-            return iter(list(total(query, self, by)))
+            return iter(list(total(query, self, by, windows, sums=sums, extremes=extremes)))
 
     def write(self, act: Act, changes: Sequence[Change]) -> None:
         """Make changes, to be seen by others when the unit ends well."""

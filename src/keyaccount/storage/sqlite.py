@@ -24,16 +24,16 @@ import attrs
 
 from keyaccount.access import Reader
 from keyaccount.catalogue import KINDS
-from keyaccount.codec import assembled, moment, reader_of
+from keyaccount.codec import assembled, moment
 from keyaccount.errors import ConflictError, KeyAccountError, StorageDamaged, StorageUnavailable, ValidationError
 from keyaccount.model.entity import Entity
-from keyaccount.queries import Query, Total, best, grouped
+from keyaccount.queries import Query, Total, Window, best, check_totals, grouped
 from keyaccount.storage import Act, Change, Finding, Image, audit, migrations
 from keyaccount.storage.audit import chained, content, digested
 from keyaccount.storage.records import record_of
 from keyaccount.storage.restriction import parameters
 from keyaccount.storage.schema import Table, lookup_keys, search_text, table_of
-from keyaccount.storage.sql import Select, shown_fields
+from keyaccount.storage.sql import Select, Totals, shown_fields
 
 APPLICATION_ID = 0x6B616363
 """Marks a file as ours ("kacc")."""
@@ -156,22 +156,33 @@ class SQLiteUnit:
         """Answer several queries on the same state."""
         return [list(self.find(query)) if query.limit != 0 else [] for query in queries]
 
-    def totals(self, query: Query, by: Collection[str] = ()) -> Iterator[Total]:
-        """Count rows."""
+    def totals(
+        self,
+        query: Query,
+        by: Collection[str] = (),
+        windows: Sequence[Window] = (),
+        *,
+        sums: Collection[str] = (),
+        extremes: Collection[str] = (),
+    ) -> Iterator[Total]:
+        """Total what a reader may see of a query."""
+        check_totals(query.kind, by, windows, sums, extremes)
         if query.text is not None:
-            return grouped(self.find(attrs.evolve(query, limit=None)), by)
-        select = Select(query, self._parameters(query.reader))
+            found = self.find(attrs.evolve(query, limit=None))
+            return grouped(query.kind, found, by, windows, sums=sums, extremes=extremes)
+        asked = Totals(tuple(by), tuple(windows), tuple(sums), tuple(extremes))
         with _documented():
-            rows = self.connection.execute(select.totals(by), select.parameters).fetchall()
-        read = [reader_of(query.kind.shapes[field]) for field in by]
-        totals = [
-            Total(
-                tuple(value if r is None or value is None else r(value) for r, value in zip(read, row, strict=False)),
-                row[-1],
-            )
-            for row in rows
-        ]
-        return iter(sorted(totals, key=lambda total: tuple(map(str, total.key))))
+            try:
+                return iter(self._totals(query, asked, halves=False))
+            except sqlite3.OperationalError as error:
+                if "integer overflow" not in str(error):
+                    raise
+            return iter(self._totals(query, asked, halves=True))
+
+    def _totals(self, query: Query, asked: Totals, *, halves: bool) -> list[Total]:
+        select = Select(query, self._parameters(query.reader))
+        rows = self.connection.execute(select.totals(asked, halves=halves), select.parameters)
+        return asked.read(query.kind, rows, halves=halves)
 
     def acts(self, after: int = 0) -> Iterator[Act]:
         """Yield the acts after a sequence number, in their order."""
