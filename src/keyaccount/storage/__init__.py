@@ -98,17 +98,18 @@ class StorageUnit(Protocol):
     def write(self, act: Act, changes: Sequence[Change]) -> None:
         """Make changes, all or none of them; they belong to the unit's one act.
 
-        Raises ConflictError where a stored version is not the one a change was made from.
+        The first write of a unit says what its act tells; a later one can only complete `request`. Raises ConflictError
+        where a stored version is not the one a change was made from, and where another unit's act has the same key.
         """
 
     def nested(self) -> AbstractContextManager[None]:
         """Undo what is written in the block where it raises; what was written before stays."""
 
     def acts(self, after: int = 0) -> Iterator[Act]:
-        """Yield the acts that came after a sequence number, in their order."""
+        """Yield the acts that came after a sequence number, in their order; not the unit's own, before it has ended."""
 
     def act_of(self, key: str) -> Act | None:
-        """Return the act that was written under an idempotency key, or None."""
+        """Return the act that was written under an idempotency key by a unit that has ended, or None."""
 
     def images(self, kind: str, id: str) -> Iterator[Image]:
         """Yield everything one record has been, oldest first, whoever may see it."""

@@ -187,13 +187,18 @@ class SQLiteUnit:
     def acts(self, after: int = 0) -> Iterator[Act]:
         """Yield the acts after a sequence number, in their order."""
         with _documented():
-            return map(_act, self.connection.execute(f"{_ACTS} WHERE seq > ? ORDER BY seq", (after,)).fetchall())
+            sql = f"{_ACTS} WHERE seq > ? AND seq <> ? ORDER BY seq"
+            return map(_act, self.connection.execute(sql, (after, self._own())).fetchall())
 
     def act_of(self, key: str) -> Act | None:
         """Return the act written under a key, or None."""
         with _documented():
-            row = self.connection.execute(f"{_ACTS} WHERE key = ?", (key,)).fetchone()
+            row = self.connection.execute(f"{_ACTS} WHERE key = ? AND seq <> ?", (key, self._own())).fetchone()
             return None if row is None else _act(row)
+
+    def _own(self) -> int:
+        """Return the number of this unit's act, which is none of the acts before the unit has ended."""
+        return 0 if self._act is None else self._seq
 
     def images(self, kind: str, id: str) -> Iterator[Image]:
         """Yield everything one record has been, also in this unit."""
@@ -280,11 +285,13 @@ class SQLiteUnit:
 
     def _begin(self, act: Act) -> None:
         if self._act is None:
+            if act.key is not None and self.act_of(act.key) is not None:
+                raise ConflictError("Act", act.key)
             row = self.connection.execute("SELECT COALESCE(MAX(seq), 0) + 1 FROM act").fetchone()
             self._seq = row[0]
             told = (self._seq, moment(act.at), act.by, act.why, act.key)
             self.connection.execute("INSERT INTO act VALUES (?, ?, ?, ?, ?, NULL, '', X'', X'')", told)
-        self._act = act
+        self._act = attrs.evolve(self._act or act, request=act.request)
 
     def _check_versions(self, by_kind: dict[str, list[Change]]) -> None:
         for kind, changes in by_kind.items():
