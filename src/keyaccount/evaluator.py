@@ -26,13 +26,18 @@ def run(query: Query, rows: Rows) -> Iterator[Entity]:
     if query.text is not None:
         yield from islice(best(query, found), query.limit)
         return
-    keyed = [(place(query, row), row) for row in found]
+    yield from islice(in_order(query, found), query.limit)
+
+
+def in_order(query: Query, rows: Iterable[Entity]) -> Iterator[Entity]:
+    """Put rows in a query's order, from where its page begins."""
+    keyed = [(place(query, row), row) for row in rows]
     if query.after is not None:
         keyed = [pair for pair in keyed if _later(pair[0], query.after, query.order)]
     keyed.sort(key=lambda pair: pair[0][-1])
     for position in range(len(query.order) - 1, -1, -1):
         keyed.sort(key=_by_position(position), reverse=query.order[position][1])
-    yield from (row for _, row in islice(keyed, query.limit))
+    return (row for _, row in keyed)
 
 
 def total(

@@ -28,7 +28,7 @@ from keyaccount.asking import (
     place,
     resume,
 )
-from keyaccount.evaluator import best, grouped, run, total
+from keyaccount.evaluator import best, grouped, in_order, run, total
 from keyaccount.rows import Index, Rows, index_keys
 from keyaccount.scope import Scope
 
@@ -53,6 +53,7 @@ __all__ = [
     "dialled",
     "grouped",
     "groups",
+    "in_order",
     "index_keys",
     "is_none",
     "key_order",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -39,12 +39,12 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Select:
-    """One query on its way to SQL: `text` and `parameters`."""
+    """One query on its way to SQL text; what it binds goes to `parameters`."""
 
-    def __init__(self, query: Query, reader: dict[str, Any]) -> None:
+    def __init__(self, query: Query, parameters: dict[str, Any]) -> None:
         """Start with the reader's parameters bound."""
         self.query = query
-        self.parameters: dict[str, Any] = dict(reader)
+        self.parameters = parameters
         self._restriction = None if query.reader is None else restriction_for(sort_of(query.reader))
 
     # -- whole statements
@@ -53,12 +53,25 @@ class Select:
         """Return the statement that answers the query, but for ranking a text search."""
         kind = self.query.kind
         columns = ", ".join([self._shown(kind, "t", field) for field in shown_fields(kind)])
-        order = ", ".join([*self._order(kind, "t"), "t.id"])
-        cut = self.query.limit is not None and self.query.text is None
-        limit = f" LIMIT {self.bind(self.query.limit)}" if cut else ""
         return self._with_views(
-            f"SELECT {columns} FROM {self._table} t WHERE {self._where(kind, 't')} ORDER BY {order}{limit}"
+            f"SELECT {columns} FROM {self._table} t WHERE {self._where(kind, 't')} {self._arranged(kind, 't')}"
         )
+
+    def branch(self, number: int, width: int) -> str:
+        """Return the query as a branch of a statement for several: numbered, of one width, in no order."""
+        kind = self.query.kind
+        shown = [self._shown(kind, "t", field) for field in shown_fields(kind)]
+        columns = ", ".join([str(number), *shown, *["NULL"] * (width - len(shown))])
+        text = f"SELECT {columns} FROM {self._table} t WHERE {self._where(kind, 't')}"
+        return f"SELECT * FROM ({text} {self._arranged(kind, 't')})" if self._cut else text
+
+    @property
+    def _cut(self) -> bool:
+        return self.query.limit is not None and self.query.text is None
+
+    def _arranged(self, kind: Kind, at: str) -> str:
+        order = ", ".join([*self._order(kind, at), f"{at}.id"])
+        return f"ORDER BY {order}" + (f" LIMIT {self.bind(self.query.limit)}" if self._cut else "")
 
     def totals(self, asked: Totals, *, halves: bool = False) -> str:
         """Return the statement that totals the query's rows; `halves` sums what is too large for one sum in two."""
@@ -243,6 +256,17 @@ class Select:
             equal.append(f"{column} IS NULL" if value is None else f"{column} = {value}")
         chain.append(" AND ".join([*equal, f"{at}.id > {self.bind(after[-1])}"]))
         return " OR ".join(f"({part})" for part in chain)
+
+
+def several(queries: Sequence[Query], parameters: dict[str, Any]) -> str:
+    """Return one statement that answers several queries of one reader: each row under the number of its query.
+
+    Within a query rows come in no order. A condition that covers all below is worked out once for all of them.
+    """
+    width = max(len(shown_fields(query.kind)) for query in queries)
+    text = " UNION ALL ".join(Select(query, parameters).branch(n, width) for n, query in enumerate(queries))
+    reader = queries[0].reader
+    return text if reader is None else restriction_for(sort_of(reader)).views(text) + text
 
 
 @attrs.frozen

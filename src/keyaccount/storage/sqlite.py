@@ -17,6 +17,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,13 @@ from keyaccount.catalogue import KINDS
 from keyaccount.codec import assembled, moment
 from keyaccount.errors import ConflictError, KeyAccountError, StorageDamaged, StorageUnavailable, ValidationError
 from keyaccount.model.entity import Entity
-from keyaccount.queries import Query, Total, Window, best, check_totals, grouped
+from keyaccount.queries import Query, Total, Window, best, check_totals, grouped, in_order
 from keyaccount.storage import Act, Change, Finding, Image, audit, migrations
 from keyaccount.storage.audit import chained, content, digested
 from keyaccount.storage.records import record_of
 from keyaccount.storage.restriction import parameters
 from keyaccount.storage.schema import Table, lookup_keys, search_text, table_of
-from keyaccount.storage.sql import Select, Totals, shown_fields
+from keyaccount.storage.sql import Select, Totals, several, shown_fields
 
 APPLICATION_ID = 0x6B616363
 """Marks a file as ours ("kacc")."""
@@ -42,6 +43,8 @@ _IDLE = 8
 _PATIENCE = 5.0
 _BESIDE = ("-journal", "-wal", "-shm")
 _BATCH = 500
+_TOGETHER = 100
+_STATEMENTS = 256
 
 
 class SQLiteStorage:
@@ -150,11 +153,35 @@ class SQLiteUnit:
         select = Select(query, self._parameters(query.reader))
         with _documented():
             found = _entities(query, self.connection.execute(select.rows(), select.parameters))
-            return iter(found) if query.text is None else iter(list(best(query, found))[: query.limit])
+            return iter(found) if query.text is None else islice(best(query, found), query.limit)
 
     def gather(self, queries: Sequence[Query]) -> list[list[Entity]]:
-        """Answer several queries on the same state."""
-        return [list(self.find(query)) if query.limit != 0 else [] for query in queries]
+        """Answer several queries on the same state, those of one reader in one statement."""
+        answers: list[list[Entity]] = [[] for _ in queries]
+        by_reader: dict[int, list[int]] = defaultdict(list)
+        for number, query in enumerate(queries):
+            if query.limit != 0:
+                by_reader[id(query.reader)].append(number)
+        for numbers in by_reader.values():
+            for start in range(0, len(numbers), _TOGETHER):
+                some = numbers[start : start + _TOGETHER]
+                for number, found in zip(some, self._together([queries[n] for n in some]), strict=True):
+                    answers[number] = found
+        return answers
+
+    def _together(self, queries: Sequence[Query]) -> Iterator[list[Entity]]:
+        """Answer some queries of one reader in one statement."""
+        if len(queries) == 1:
+            yield list(self.find(queries[0]))
+            return
+        given = self._parameters(queries[0].reader)
+        rows: list[list[Sequence[Any]]] = [[] for _ in queries]
+        with _documented():
+            for number, *row in self.connection.execute(several(queries, given), given):
+                rows[number].append(row)
+            for query, some in zip(queries, rows, strict=True):
+                found = _entities(query, some)
+                yield list(in_order(query, found) if query.text is None else islice(best(query, found), query.limit))
 
     def totals(
         self,
@@ -234,7 +261,7 @@ class SQLiteUnit:
             return {}
         if self._bound is None or self._bound[0] is not reader:
             self._bound = (reader, parameters(reader))
-        return self._bound[1]
+        return dict(self._bound[1])
 
     # -- writing
 
@@ -373,10 +400,10 @@ def _by_kind(changes: Sequence[Change]) -> dict[str, list[Change]]:
     return found
 
 
-def _entities(query: Query, rows: Iterable[tuple[Any, ...]]) -> list[Entity]:
+def _entities(query: Query, rows: Iterable[Sequence[Any]]) -> list[Entity]:
     names = list(shown_fields(query.kind))
     cls = query.kind.cls
-    return [assembled(cls, dict(zip(names, row, strict=True))) for row in rows]
+    return [assembled(cls, dict(zip(names, row, strict=False))) for row in rows]
 
 
 # ---- the file ----------------------------------------------------------------------------------------------------
@@ -390,7 +417,9 @@ def _checked(path: object) -> Path:
 
 def _connect(path: Path, patience: float) -> sqlite3.Connection:
     uri = f"{path.absolute().as_uri()}?mode=rw"
-    connection = sqlite3.connect(uri, uri=True, timeout=patience, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(
+        uri, uri=True, timeout=patience, isolation_level=None, check_same_thread=False, cached_statements=_STATEMENTS
+    )
     connection.execute("PRAGMA synchronous = EXTRA")  # FULL, and the folder: a journal that is gone stays gone
     connection.execute("PRAGMA foreign_keys = ON")
     return connection
