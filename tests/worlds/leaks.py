@@ -115,8 +115,10 @@ LEAKS = (
     Leak(
         "order by a masked parent",
         "evaluator.py",
-        "keyed = [(place(query, row), row) for row in found]",
-        "keyed = [(place(query, rows.get(query.kind.name, row.key) or row), row) for row in found]",
+        "yield from islice(in_order(query, found), query.limit)",
+        "whole = in_order(query, [rows.get(query.kind.name, row.key) or row for row in found])\n"
+        "    seen = {row.key: row for row in found}\n"
+        "    yield from islice((seen[row.key] for row in whole), query.limit)",
         "sorting is a read",
     ),
     Leak(
@@ -136,10 +138,10 @@ LEAKS = (
     Leak(
         "page borders",
         "evaluator.py",
-        "    keyed.sort(key=lambda pair: pair[0][-1])\n",
-        "    keyed.sort(key=lambda pair: pair[0][-1])\n"
-        "    ids = sorted(row.key for row in rows.all(query.kind.name))[: query.limit] if query.limit else None\n"
-        "    keyed = [pair for pair in keyed if ids is None or query.after or pair[0][-1] in ids]\n",
+        "yield from islice(in_order(query, found), query.limit)",
+        "ids = sorted(row.key for row in rows.all(query.kind.name))[: query.limit] if query.limit else None\n"
+        "    found = [row for row in found if ids is None or query.after or row.key in ids]\n"
+        "    yield from islice(in_order(query, found), query.limit)",
         "a page is cut from readable rows",
     ),
     Leak(
