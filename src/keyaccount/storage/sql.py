@@ -172,11 +172,9 @@ class Select:
         if test.op == "is_none":
             return f"{column} IS NULL OR {column} = ''"
         if test.op in ("is", "one_of"):
-            given = test.value if test.op == "one_of" else (test.value,)
-            values = [_kept(shape, shape.normal(value)) for value in given]
-            if len(values) == 1:
-                return f"{column} = {self.bind(values[0])}"
-            return f"{column} IN {self.bind_all(values)}"
+            if test.op == "is":
+                return f"{column} = {self.bind(_kept(shape, shape.normal(test.value)))}"
+            return f"{column} IN {self.bind_all(_kept(shape, shape.normal(value)) for value in test.value)}"
         return self._within(column, shape, test)
 
     def _within(self, column: str, shape: Shape, test: Test) -> str:
