@@ -287,3 +287,37 @@ def test_the_tracer_traces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     desk = opened(storage).desk("volker")
     assert len(tracer.of(lambda: [desk.notes(organisation=f"o{n}", context="crm") for n in range(5)])) >= 15
     storage.close()
+
+
+def test_texts_stay_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A question that is asked again is the same text, so that the database need not plan it anew."""
+    tracer = Traced(monkeypatch)
+    storage = filled(3, SQLiteStorage(tmp_path / "same.db"))
+    desk = opened(storage).desk("volker")
+    for call in CALLS.values():
+        first = tracer.of(partial(call, desk, organisations(3)))
+        assert tracer.of(partial(call, desk, organisations(3))) == first
+    storage.close()
+
+
+def test_heads_oversee_units_below_theirs() -> None:
+    """Who heads a unit oversees the users of every unit below it, however deep, and of no other."""
+    storage = CountingStorage()
+    book = ka.Book(
+        cast("Any", storage), policy=ka.AccessPolicy(default=None, oversight=ka.Right.READ), clock=lambda: NOW
+    )
+    office = book.trusted("test")
+    office.put_many(
+        [
+            ka.User("head", name="H"),
+            ka.Unit("top", name="T", head_id="head"),
+            ka.Unit("middle", name="M", parent_id="top"),
+            ka.Unit("low", name="L", parent_id="middle"),
+            ka.Unit("other", name="O"),
+            *(ka.User(f"in {unit}", name="U", unit_ids=(unit,)) for unit in ("top", "low", "other")),
+            *(ka.Organisation(f"of {unit}", name="O") for unit in ("top", "low", "other")),
+        ]
+    )
+    for unit in ("top", "low", "other"):
+        office.people.assign(f"in {unit}", organisation=f"of {unit}")
+    assert [row.id for row in book.desk("head").find(ka.Organisation)] == ["of low", "of top"]

@@ -156,7 +156,7 @@ class SQLiteUnit:
             return iter(found) if query.text is None else islice(best(query, found), query.limit)
 
     def gather(self, queries: Sequence[Query]) -> list[list[Entity]]:
-        """Answer several queries on the same state, those of one reader in one statement."""
+        """Answer several queries on the same state: those of one reader in one statement, or one for each hundred."""
         answers: list[list[Entity]] = [[] for _ in queries]
         by_reader: dict[int, list[int]] = defaultdict(list)
         for number, query in enumerate(queries):
@@ -169,19 +169,16 @@ class SQLiteUnit:
                     answers[number] = found
         return answers
 
-    def _together(self, queries: Sequence[Query]) -> Iterator[list[Entity]]:
+    def _together(self, queries: Sequence[Query]) -> list[list[Entity]]:
         """Answer some queries of one reader in one statement."""
         if len(queries) == 1:
-            yield list(self.find(queries[0]))
-            return
+            return [list(self.find(queries[0]))]
         given = self._parameters(queries[0].reader)
         rows: list[list[Sequence[Any]]] = [[] for _ in queries]
         with _documented():
             for number, *row in self.connection.execute(several(queries, given), given):
                 rows[number].append(row)
-            for query, some in zip(queries, rows, strict=True):
-                found = _entities(query, some)
-                yield list(in_order(query, found) if query.text is None else islice(best(query, found), query.limit))
+            return [_arranged(query, _entities(query, some)) for query, some in zip(queries, rows, strict=True)]
 
     def totals(
         self,
@@ -398,6 +395,11 @@ def _by_kind(changes: Sequence[Change]) -> dict[str, list[Change]]:
     for change in changes:
         found[change.kind].append(change)
     return found
+
+
+def _arranged(query: Query, found: list[Entity]) -> list[Entity]:
+    """Put the rows of a branch in order: a statement for several questions has none."""
+    return list(in_order(query, found) if query.text is None else islice(best(query, found), query.limit))
 
 
 def _entities(query: Query, rows: Iterable[Sequence[Any]]) -> list[Entity]:
