@@ -405,6 +405,7 @@ def _arranged(query: Query, found: list[Entity]) -> list[Entity]:
 def _entities(query: Query, rows: Iterable[Sequence[Any]]) -> list[Entity]:
     names = list(shown_fields(query.kind))
     cls = query.kind.cls
+    # not strict: a row of several questions is padded to their common width
     return [assembled(cls, dict(zip(names, row, strict=False))) for row in rows]
 
 
