@@ -287,6 +287,13 @@ LEAKS = (
         "a reference to something hidden fails as one to nothing",
     ),
     Leak(
+        "a right guess of a masked reference",
+        "gate.py",
+        "_authorise(view, [draft for draft in drafts if draft.creates or draft.changed])",
+        "_authorise(view, written)",
+        "naming a hidden reference fails alike whether or not it is the one that is masked",
+    ),
+    Leak(
         "responsible through a hidden parent",
         "facts.py",
         "view.find(Organisation, id=above(around))",

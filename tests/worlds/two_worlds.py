@@ -110,7 +110,8 @@ class Chooser:
 
     `seen` and `unseen` are ids by kind. `covering` is off where a right on subsidiaries would flow through a hidden
     organisation: that is a right of the user's own, which must not differ. `taken` are ids and external references
-    that hidden organisations have in both worlds. `moved` are records with a past that may differ.
+    that hidden organisations have in both worlds. `moved` are records with a past that may differ, `private`
+    are organisations that are seen though they are private.
     """
 
     random: Random
@@ -119,6 +120,7 @@ class Chooser:
     covering: bool = True
     taken: list[dict[str, Any]] = attrs.field(factory=list)
     moved: list[Name] = attrs.field(factory=list)
+    private: list[str] = attrs.field(factory=list)
     made: int = 0
     mark: str = "n"
 
@@ -703,7 +705,7 @@ def earlier(c: Chooser, row: E, **was: Any) -> E:
     """Return what a record may have been before: hung elsewhere, and with other contents in any case."""
     kind = KINDS[type(row).__name__]
     links = (link.field for link in kind.links)
-    kept = {"id", "version", "about", "role", *kind.fixed, *dict(kind.stamped), *links, *was}
+    kept = {"id", "version", "about", "role", "principal", *kind.fixed, *dict(kind.stamped), *links, *was}
     fields = [name for name in shapes.shapes_of(type(row)) if name not in kept]
     there = attrs.evolve(row, **was)
     for _ in range(30):
@@ -817,6 +819,7 @@ def build(seed: int) -> Pair:
     left = _alone(c, seed, scene) if absent else _other(c, seed * 2 + 1, scene, variant, sandwich)
     right = _other(c, seed * 2, scene, variant, sandwich)
     c.seen = scene.ids()
+    c.private = [row.id for row in scene.of(ka.Organisation) if row.private]
     c.moved = sorted({name for side in (left, right) for name in (*side.pasts, *map(name_of, side.passed))})
     for side in (left, right):
         for kind, ids in side.ids().items():
@@ -897,8 +900,8 @@ Generator = Callable[[Chooser], Given | Script]
 GENERATORS: dict[str, list[Generator]] = {}
 """The calls of a desk by name, each with one way, or several, to choose its arguments."""
 WEIGHTS = {"desk.put": 10, "desk.find": 6, "desk.put_many": 2, "desk.remove": 2, "desk.card": 2, "desk.user_id": 0.2}
-WEIGHTS |= {"desk.history": 3}
-WEIGHTS |= {f"desk.people.{name}": 0.3 for name in ("who_may_read", "orphaned", "make_private", "hand_over")}
+WEIGHTS |= {"desk.history": 3, "desk.transaction": 2, "desk.service_notes.dismiss": 2, "desk.people.break_glass": 3}
+WEIGHTS |= {f"desk.people.{name}": 0.3 for name in ("who_may_read", "orphaned", "hand_over")}
 TRUSTED_ONLY = frozenset({"desk.people.who_may_read", "desk.people.orphaned"})
 """Calls that a bound desk is always refused."""
 PAGED = frozenset({"desk.find", "desk.activities.history"})
@@ -1306,8 +1309,9 @@ def _revoke(c: Chooser) -> Given:
 @asks("desk.people.break_glass")
 def _break_glass(c: Chooser) -> Given:
     """Break the glass of what is seen or missing: for something hidden it is the right to read it, which differs."""
-    private = [id for id in c.seen["Organisation"] if id.startswith("v-")]
-    return given(c.one([*private, "missing"]), reason="an audit", minutes=c.maybe(5))
+    seen = [id for id in c.seen["Organisation"] if id.startswith("v-")]
+    chosen = c.private if c.private and c.chance(0.7) else seen
+    return given(c.one([*chosen, "missing"]), reason="an audit", minutes=c.maybe(5))
 
 
 @asks("desk.history")
