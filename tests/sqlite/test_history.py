@@ -600,6 +600,16 @@ def test_a_merge_up_and_down_the_tree(book: ka.Book, office: ka.Desk) -> None:
     assert everything(book) == before
 
 
+def test_a_merge_tells_nothing_of_what_stands_hidden_between(book: ka.Book, office: ka.Desk) -> None:
+    """Two accounts with a hidden one between them are merged as if there were none; a check finds the cycle."""
+    office.put(*(ka.Organisation(id, name=id, parent_id=up) for id, up in (("a", None), ("b", "a"), ("c", "b"))))
+    office.put(*(ka.Assignment(user_id="volker", organisation_id=id) for id in ("a", "c")))
+    office.put(attrs.evolve(office.get(ka.Organisation, "b"), private=True), ka.Assignment("m", "hanna", "b"))
+    done = book.desk("volker").merging.merge(ka.Organisation, "c", "a")
+    assert (done.winner.key, done.moved) == ("c", 1)
+    assert [one.id for one in book.check() if "under itself" in one.what] == ["b"]
+
+
 @pytest.mark.parametrize(
     ("winner", "loser", "error"),
     [

@@ -294,6 +294,13 @@ LEAKS = (
         "naming a hidden reference fails alike whether or not it is the one that is masked",
     ),
     Leak(
+        "hidden records in a cycle that a merge would make",
+        "gate_checks.py",
+        "given = [(old, row) for old, row in given if old is None or row.key in seen]",
+        "given = [(old, row) for old, row in given if seen or True]",
+        "a cycle is refused only where it can be seen",
+    ),
+    Leak(
         "responsible through a hidden parent",
         "facts.py",
         "view.find(Organisation, id=above(around))",

@@ -111,7 +111,7 @@ class Chooser:
     `seen` and `unseen` are ids by kind. `covering` is off where a right on subsidiaries would flow through a hidden
     organisation: that is a right of the user's own, which must not differ. `taken` are ids and external references
     that hidden organisations have in both worlds. `moved` are records with a past that may differ, `private`
-    are organisations that are seen though they are private.
+    are organisations that are seen though they are private; between the two of a `sandwich` stands a hidden one.
     """
 
     random: Random
@@ -121,6 +121,7 @@ class Chooser:
     taken: list[dict[str, Any]] = attrs.field(factory=list)
     moved: list[Name] = attrs.field(factory=list)
     private: list[str] = attrs.field(factory=list)
+    sandwich: tuple[str, str] | None = None
     made: int = 0
     mark: str = "n"
 
@@ -819,6 +820,7 @@ def build(seed: int) -> Pair:
     left = _alone(c, seed, scene) if absent else _other(c, seed * 2 + 1, scene, variant, sandwich)
     right = _other(c, seed * 2, scene, variant, sandwich)
     c.seen = scene.ids()
+    c.sandwich = sandwich
     c.private = [row.id for row in scene.of(ka.Organisation) if row.private]
     c.moved = sorted({name for side in (left, right) for name in (*side.pasts, *map(name_of, side.passed))})
     for side in (left, right):
@@ -1331,6 +1333,13 @@ def _versions_of_moved(c: Chooser) -> Given:
 def _merge(c: Chooser) -> Given:
     kind = c.one((ka.Organisation, ka.Contact))
     return given(kind, c.id(kind.__name__), c.id(kind.__name__))
+
+
+@asks("desk.merging.merge")
+def _merge_around(c: Chooser) -> Given:
+    """Merge what a hidden organisation stands between, either way."""
+    ends = c.sandwich or (c.id("Organisation"), c.id("Organisation"))
+    return given(ka.Organisation, *(ends if c.chance(0.3) else reversed(ends)))
 
 
 @asks("desk.merging.undo")
