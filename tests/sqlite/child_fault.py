@@ -1,8 +1,8 @@
 """One operation many times, each in a process of its own whose k-th system call of a kind is made to fail.
 
-Whoever traces this makes call number `AT` of every process fail. So the process for k first makes `AT` - k such calls
-that do nothing, and imports are paid once. The operation is the argument; every line of standard input names a call, a
-k and a folder, by tabs.
+Whoever traces this makes the n-th call of every process fail. So the process for k first makes n - k such calls that do
+nothing, and imports are paid once. The operation is the argument; every line of standard input names a call, how many
+of them do nothing, and a folder, by tabs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import attrs
 import keyaccount as ka
 from keyaccount.storage import migrations
 
-LOAD = 300
+LOAD = 100
 MORE = "CREATE TABLE more (id TEXT PRIMARY KEY NOT NULL, what TEXT NOT NULL)"
 
 
@@ -105,8 +105,6 @@ CALLS: dict[str, Callable[[int], object]] = {
 }
 """System calls by name, and how to make one that does nothing; most of them fail, which counts as well."""
 
-AT = 1_000
-
 
 def tried(operation: str, path: Path) -> dict[str, Any] | None:
     """Do it, and tell the error's class and its cause's."""
@@ -131,24 +129,24 @@ def idle(call: str, times: int) -> None:
     os.close(null)
 
 
-def run(operation: str, call: str, k: int, folder: Path) -> None:
-    """Do the operation so that its k-th call is the one that fails, and print how it ended."""
-    if k:
-        idle(call, AT - k)
+def run(operation: str, call: str, spare: int, folder: Path) -> None:
+    """Do the operation after some calls that do nothing, and print how it ended."""
+    if spare:
+        idle(call, spare)
     ended = {"pid": os.getpid(), "folder": str(folder), "ended": tried(operation, folder / "book.db")}
     os.write(1, (json.dumps(ended) + "\n").encode())
 
 
 def main() -> None:
-    """Fork a process for every line; k = 0, which makes no idle calls, stands for an undisturbed one."""
+    """Fork a process for every line."""
     for name in dir(ka):
         getattr(ka, name)
     importlib.import_module("keyaccount.storage.sqlite")
     for line in sys.stdin:
-        call, k, folder = line.rstrip("\n").split("\t")
+        call, spare, folder = line.rstrip("\n").split("\t")
         child = os.fork()
         if child == 0:
-            run(sys.argv[1], call, int(k), Path(folder))
+            run(sys.argv[1], call, int(spare), Path(folder))
             os._exit(0)
         _, status = os.waitpid(child, 0)
         if os.WIFSIGNALED(status):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import itertools
 import json
 import re
 import shutil
@@ -25,19 +26,21 @@ from keyaccount.catalogue import KINDS
 from keyaccount.storage import migrations
 from keyaccount.storage.sqlite import SQLiteStorage
 from keyaccount.values import FrozenMap
-from sqlite.child_fault import AT, OPERATIONS, second_step
+from sqlite.child_fault import OPERATIONS, second_step
 
 CHILD = Path(__file__).with_name("child_fault.py")
 SYNCS = {"fsync", "fdatasync"}
 FAILS = {"pwrite64": "ENOSPC", "fdatasync": "EIO", "fsync": "EIO", "unlink": "EIO", "link": "EIO", "rename": "EIO"}
 HOWS: dict[str, dict[str, str]] = {
-    "fails once": {call: f"error={error}:when={AT}" for call, error in FAILS.items()},
+    "fails once": {call: f"error={error}:when={{}}" for call, error in FAILS.items()},
     "fails from then on": {
-        call: f"error={error}:when={AT}+" for call, error in FAILS.items() if call not in {"link", "rename"}
+        call: f"error={error}:when={{}}+" for call, error in FAILS.items() if call not in {"link", "rename"}
     },
-    "kills": {call: f"signal=KILL:when={AT}" for call in FAILS},
-    "is interrupted": {call: f"error=EINTR:when={AT}" for call in FAILS if call in {"pwrite64", *SYNCS}},
+    "kills": dict.fromkeys(FAILS, "signal=KILL:when={}"),
+    "is interrupted": dict.fromkeys(["pwrite64", "fsync", "fdatasync"], "error=EINTR:when={}"),
 }
+"""What strace does to a call, and from which on."""
+
 DOCUMENTED = {"StorageUnavailable", "StorageDamaged"}
 KNOWN = {"book.db", "copy.db", "made.db", "book.db.before-version-2"}
 TOGETHER = 2
@@ -60,39 +63,38 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-_seen: dict[bytes, dict[str, Any]] = {}
+def state(path: Path) -> bytes:
+    """Return what tells a file from others, its journals included."""
+    beside = [path, *(Path(f"{path}{end}") for end in ("-journal", "-wal"))]
+    return b"".join(hashlib.sha256(one.read_bytes()).digest() if one.exists() else b"-" for one in beside)
+
+
+_read: dict[bytes, dict[str, Any]] = {}
+_works: set[bytes] = set()
+"""Files of equal bytes are looked at once: most failures leave the very file that there was."""
 
 
 def dump(path: Path) -> dict[str, Any]:
-    """Return every record of a file, which must be sound and take another write.
-
-    Files of equal bytes, their journals included, are looked at once: most failures leave the very file there was.
-    """
-    beside = [path, *(Path(f"{path}{end}") for end in ("-journal", "-wal"))]
-    state = b"".join(hashlib.sha256(one.read_bytes()).digest() if one.exists() else b"-" for one in beside)
-    if state not in _seen:
-        _seen[state] = read(path)
-        works(path)
-    return _seen[state]
-
-
-def read(path: Path) -> dict[str, Any]:
-    """Read every record; what an alias is called by itself is left to chance."""
-    with ka.open(path) as book:
-        desk = book.trusted("judge")
-        found = {(name, row.key): row.to_dict() for name, kind in KINDS.items() for row in desk.find(kind.cls)}
-    return {
-        f"{name} {row['old_id'] if name == 'Alias' else id}": {k: v for k, v in row.items() if k != "id"}
-        for (name, id), row in found.items()
-    }
+    """Return every record of a file; what an alias is called by itself is left to chance."""
+    if (before := state(path)) not in _read:
+        with ka.open(path) as book:
+            desk = book.trusted("judge")
+            found = {(name, row.key): row.to_dict() for name, kind in KINDS.items() for row in desk.find(kind.cls)}
+        _read[before] = _read[state(path)] = {
+            f"{name} {row['old_id'] if name == 'Alias' else id}": {k: v for k, v in row.items() if k != "id"}
+            for (name, id), row in found.items()
+        }
+    return _read[before]
 
 
 def works(path: Path) -> None:
     """Write once more, undisturbed; everything that was written before still fits together."""
-    with ka.open(path) as book:
-        desk = book.trusted("after")
-        desk.put(attrs.evolve(desk.get(ka.Context, "crm"), extra=FrozenMap({"written": True})))
-        assert list(book.check()) == []
+    if (before := state(path)) not in _works:
+        with ka.open(path) as book:
+            desk = book.trusted("after")
+            desk.put(attrs.evolve(desk.get(ka.Context, "crm"), extra=FrozenMap({"written": True})))
+            assert list(book.check()) == []
+        _works.add(before)
 
 
 def folder_for(origin: Path, folder: Path, operation: str) -> Path:
@@ -167,19 +169,19 @@ class Fault:
     ended: dict[str, Any] | None = None
 
 
-def inflicted(faults: Sequence[Fault], log: Path) -> list[Fault]:
+def inflicted(faults: Sequence[Fault], counts: Counter[str], log: Path) -> list[Fault]:
     """Carry out every fault, some at once."""
     operation, how = faults[0].operation, faults[0].how
-    rules = [option for call, rule in HOWS[how].items() for option in ("-e", f"inject={call}:{rule}")]
-    jobs = [f"{fault.call}\t{fault.k}\t{fault.folder}" for fault in faults]
+    rules = [("-e", f"inject={call}:{rule.format(counts[call])}") for call, rule in HOWS[how].items() if counts[call]]
+    jobs = [f"{fault.call}\t{counts[fault.call] - fault.k}\t{fault.folder}" for fault in faults]
 
     def some(n: int) -> list[dict[str, Any]]:
-        return strace("-o", f"{log}{n}", *rules, operation=operation, jobs=jobs[n::TOGETHER])
+        return strace("-o", f"{log}{n}", *itertools.chain(*rules), operation=operation, jobs=jobs[n::TOGETHER])
 
     with ThreadPoolExecutor(TOGETHER) as pool:
         told = {one["folder"]: one for some in pool.map(some, range(TOGETHER)) for one in some}
     hit = {pid for n in range(TOGETHER) for pid in injected(Path(f"{log}{n}").read_text())}
-    assert {one["folder"] for one in told.values() if one["pid"] in hit} == {str(f.folder) for f in faults if f.k}
+    assert {one["folder"] for one in told.values() if one["pid"] in hit} == {str(fault.folder) for fault in faults}
     return [attrs.evolve(fault, ended=told[str(fault.folder)]["ended"]) for fault in faults]
 
 
@@ -208,7 +210,7 @@ def test_a_failing_call_leaves_nothing_by_half(
     faults = [
         Fault(operation, how, call, k, folder_for(origin, tmp_path / f"{call}-{k}", operation)) for call, k in points
     ]
-    ended = inflicted(faults, tmp_path / "log")
+    ended = inflicted(faults, whole.counts, tmp_path / "log")
     problems = [
         f"{fault.call} {fault.k} of {whole.counts[fault.call]}, {fault.ended}: {problem}"
         for fault in ended
@@ -223,13 +225,13 @@ def test_a_failing_call_leaves_nothing_by_half(
 def wrong(origin: Path, fault: Fault, whole: dict[str, Any]) -> Iterator[str]:
     """Yield what is wrong with a folder after an operation that ended one way or the other."""
     ended = fault.ended or {}
-    left = {path.name for path in fault.folder.iterdir()} - KNOWN
     if ended.get("error") == "killed" or ended.get("uncertain"):
-        either = [list(judged(origin, fault, whole, done=done)) for done in (True, False)]
-        if all(either):
-            yield " and ".join(sum(either, []))
+        absent = list(judged(origin, fault, whole, done=False))
+        if absent and (half := list(judged(origin, fault, whole, done=True))):
+            yield f"{absent}, and were it done, {half}"
     else:
         yield from judged(origin, fault, whole, done=fault.ended is None)
+        left = {path.name for path in fault.folder.iterdir()} - KNOWN
         if left and fault.call != "unlink":
             yield f"left over: {sorted(left)}"
     if ended and ended["error"] not in DOCUMENTED | {"killed"}:
@@ -238,6 +240,7 @@ def wrong(origin: Path, fault: Fault, whole: dict[str, Any]) -> Iterator[str]:
         yield "has no cause"
     if ended.get("uncertain") and fault.call not in SYNCS:
         yield "could be known"
+    works(fault.folder / "book.db")
 
 
 def judged(origin: Path, fault: Fault, whole: dict[str, Any], *, done: bool) -> Iterator[str]:
@@ -298,7 +301,7 @@ def made(folder: Path, *, done: bool) -> Iterator[str]:
     if done and not new.exists():
         yield "the file is not there"
     if new.exists():
-        dump(new)  # what was moved into its place is whole, and gets what it ships with at the next opening
+        works(new)  # what was moved into its place is whole, and gets what it ships with at the next opening
 
 
 def test_the_judge_notices_half_a_transaction(origin: Path, tmp_path: Path) -> None:
