@@ -137,11 +137,21 @@ def run(operation: str, call: str, spare: int, folder: Path) -> None:
     os.write(1, (json.dumps(ended) + "\n").encode())
 
 
-def main() -> None:
-    """Fork a process for every line."""
+def warm_up() -> None:
+    """Have everything imported and thought out before the first fork, without a file."""
     for name in dir(ka):
         getattr(ka, name)
     importlib.import_module("keyaccount.storage.sqlite")
+    list(migrations.pending(0))
+    with ka.open() as book:
+        desk = book.trusted("warm")
+        desk.put(*(ka.Organisation(id, name="warm", phones=("+49 89 1234-0",)) for id in ("a", "b")))
+        desk.merging.merge(ka.Organisation, "a", "b")
+
+
+def main() -> None:
+    """Fork a process for every line."""
+    warm_up()
     for line in sys.stdin:
         call, spare, folder = line.rstrip("\n").split("\t")
         child = os.fork()

@@ -43,6 +43,8 @@ HOWS: dict[str, dict[str, str]] = {
 
 DOCUMENTED = {"StorageUnavailable", "StorageDamaged"}
 KNOWN = {"book.db", "copy.db", "made.db", "book.db.before-version-2"}
+"""What may be there afterwards, with a journal that the next one to open it takes back."""
+
 TOGETHER = 2
 """How many processes do this at once; most of the time they wait for the disk."""
 
@@ -231,7 +233,7 @@ def wrong(origin: Path, fault: Fault, whole: dict[str, Any]) -> Iterator[str]:
             yield f"{absent}, and were it done, {half}"
     else:
         yield from judged(origin, fault, whole, done=fault.ended is None)
-        left = {path.name for path in fault.folder.iterdir()} - KNOWN
+        left = {re.sub("-(journal|wal|shm)$", "", path.name) for path in fault.folder.iterdir()} - KNOWN
         if left and fault.call != "unlink":
             yield f"left over: {sorted(left)}"
     if ended and ended["error"] not in DOCUMENTED | {"killed"}:
