@@ -1,8 +1,8 @@
 """One operation many times, each in a process of its own whose k-th system call of a kind is made to fail.
 
 Whoever traces this makes the n-th call of every process fail. So the process for k first makes n - k such calls that do
-nothing, and imports are paid once. The operation is the argument; every line of standard input names a call, how many
-of them do nothing, and a folder, by tabs.
+nothing, and imports are paid once. Every line of standard input names an operation, a call, how many of them do
+nothing, and a folder, by tabs.
 """
 
 from __future__ import annotations
@@ -40,9 +40,16 @@ def put(path: Path) -> None:
         desk.put(*(ka.Organisation(f"new{n}", name="new", phones=("+49 89 1234-0",)) for n in range(3)))
 
 
+def careless(path: Path) -> None:
+    """Write in two transactions what should be one."""
+    with ka.open(path) as book:
+        for n in range(2):
+            book.trusted("child").put(ka.Organisation(f"new{n}", name="new"))
+
+
 def put_logged(path: Path) -> None:
     """Write into a file that keeps a write-ahead log."""
-    sqlite3.sqlite_version_info = (3, 51, 3)  # what is at stake here is the same with a log that has the race
+    vars(sqlite3)["sqlite_version_info"] = (3, 51, 3)  # what is at stake here is the same with a log that has the race
     with ka.open(path, journal="wal") as book, (desk := book.trusted("child")).transaction():
         desk.put(*(ka.Organisation(f"new{n}", name="new") for n in range(3)))
 
@@ -84,6 +91,7 @@ def make(path: Path) -> None:
 
 OPERATIONS: dict[str, Callable[[Path], None]] = {
     "put": put,
+    "careless": careless,
     "put logged": put_logged,
     "load": load,
     "merge": merge,
@@ -153,10 +161,10 @@ def main() -> None:
     """Fork a process for every line."""
     warm_up()
     for line in sys.stdin:
-        call, spare, folder = line.rstrip("\n").split("\t")
+        operation, call, spare, folder = line.rstrip("\n").split("\t")
         child = os.fork()
         if child == 0:
-            run(sys.argv[1], call, int(spare), Path(folder))
+            run(operation, call, int(spare), Path(folder))
             os._exit(0)
         _, status = os.waitpid(child, 0)
         if os.WIFSIGNALED(status):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import hashlib
-import itertools
 import json
+import pickle
 import re
 import shutil
 import sqlite3
@@ -23,7 +24,7 @@ import pytest
 
 import keyaccount as ka
 from keyaccount.catalogue import KINDS
-from keyaccount.storage import migrations
+from keyaccount.storage import file, migrations
 from keyaccount.storage.sqlite import SQLiteStorage
 from keyaccount.values import FrozenMap
 from sqlite.child_fault import OPERATIONS, second_step
@@ -111,9 +112,9 @@ def folder_for(origin: Path, folder: Path, operation: str) -> Path:
 # ---- failing calls -----------------------------------------------------------------------------------------------
 
 
-def strace(*options: str, operation: str, jobs: Sequence[str]) -> list[dict[str, Any]]:
+def strace(*options: str, jobs: Sequence[str]) -> list[dict[str, Any]]:
     """Run the child under strace, and return how each of its processes ended."""
-    command = ["strace", "-f", "--seccomp-bpf", *options, sys.executable, str(CHILD), operation]
+    command = ["strace", "-f", "--seccomp-bpf", *options, sys.executable, str(CHILD)]
     lines = "".join(f"{job}\n" for job in jobs)
     done = subprocess.run(command, input=lines, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
@@ -133,24 +134,6 @@ def injects() -> bool:
     return done.stdout == "failed\n"
 
 
-@pytest.fixture(scope="module")
-def undisturbed(origin: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Undisturbed]:
-    """Carry an operation out once, without a fault, and count its calls."""
-
-    @functools.cache
-    def carried_out(operation: str) -> Undisturbed:
-        folder = tmp_path_factory.mktemp("undisturbed")
-        where = folder_for(origin, folder / "done", operation)
-        options = ["-ff", "-o", str(folder / "trace"), "-e", f"trace={','.join(FAILS)}"]
-        (ended,) = strace(*options, operation=operation, jobs=[f"none\t0\t{where}"])
-        assert ended["ended"] is None
-        log = (folder / f"trace.{ended['pid']}").read_text()
-        counts = Counter(re.findall(r"^(\w+)\(", log, re.MULTILINE))
-        return Undisturbed(counts, dump(where / "book.db") if operation != "migrate" else {})
-
-    return carried_out
-
-
 @attrs.frozen
 class Undisturbed:
     """How often an operation makes each call, and what its book holds afterwards."""
@@ -159,26 +142,68 @@ class Undisturbed:
     records: dict[str, Any]
 
 
+@pytest.fixture(scope="module")
+def undisturbed(origin: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Undisturbed]:
+    """Carry every operation out once, without a fault, and count its calls; nothing where strace cannot."""
+    if not injects():
+        return {}
+    folder = tmp_path_factory.mktemp("undisturbed")
+    where = {operation: folder_for(origin, folder / operation, operation) for operation in OPERATIONS}
+    options = ["-ff", "-o", str(folder / "trace"), "-e", f"trace={','.join(FAILS)}"]
+    told = strace(*options, jobs=[f"{operation}\tnone\t0\t{place}" for operation, place in where.items()])
+    assert [one["ended"] for one in told] == [None] * len(OPERATIONS)
+    found = {}
+    for operation, one in zip(where, told, strict=True):
+        calls = re.findall(r"^(\w+)\(", (folder / f"trace.{one['pid']}").read_text(), re.MULTILINE)
+        records = dump(where[operation] / "book.db") if operation != "migrate" else {}
+        found[operation] = Undisturbed(Counter(calls), records)
+    return found
+
+
 @attrs.frozen
 class Fault:
     """One fault: which call of an operation, and how the operation ended, in which folder."""
 
     operation: str
-    how: str
     call: str
     k: int
     folder: Path
     ended: dict[str, Any] | None = None
 
 
-def inflicted(faults: Sequence[Fault], counts: Counter[str], log: Path) -> list[Fault]:
-    """Carry out every fault, some at once."""
-    operation, how = faults[0].operation, faults[0].how
-    rules = [("-e", f"inject={call}:{rule.format(counts[call])}") for call, rule in HOWS[how].items() if counts[call]]
-    jobs = [f"{fault.call}\t{counts[fault.call] - fault.k}\t{fault.folder}" for fault in faults]
+Inflict = Callable[[str], list[Fault]]
+
+
+@pytest.fixture(scope="module")
+def inflicted(origin: Path, undisturbed: dict[str, Undisturbed], tmp_path_factory: pytest.TempPathFactory) -> Inflict:
+    """Let every call of every operation fail in one way, some at once; this is done when it is first asked for."""
+
+    @functools.cache
+    def inflict(how: str) -> list[Fault]:
+        place = tmp_path_factory.mktemp("faults")
+        return carried_out(how, list(faults_of(how, origin, undisturbed, place)), place / "log")
+
+    return inflict
+
+
+def faults_of(how: str, origin: Path, undisturbed: dict[str, Undisturbed], place: Path) -> Iterator[Fault]:
+    """Yield the faults of one way, each with a folder of its own."""
+    for operation, whole in undisturbed.items():
+        if (operation, how) in CASES:
+            for call in HOWS[how]:
+                for k in range(1, whole.counts[call] + 1):
+                    folder = folder_for(origin, place / f"{operation}-{call}-{k}", operation)
+                    yield Fault(operation, call, k, folder)
+
+
+def carried_out(how: str, faults: Sequence[Fault], log: Path) -> list[Fault]:
+    """Have every fault made, and take down how it ended."""
+    last = {call: max((fault.k for fault in faults if fault.call == call), default=0) for call in HOWS[how]}
+    rules = [f"--inject={call}:{rule.format(last[call])}" for call, rule in HOWS[how].items() if last[call]]
+    jobs = [f"{fault.operation}\t{fault.call}\t{last[fault.call] - fault.k}\t{fault.folder}" for fault in faults]
 
     def some(n: int) -> list[dict[str, Any]]:
-        return strace("-o", f"{log}{n}", *itertools.chain(*rules), operation=operation, jobs=jobs[n::TOGETHER])
+        return strace("-o", f"{log}{n}", *rules, jobs=jobs[n::TOGETHER])
 
     with ThreadPoolExecutor(TOGETHER) as pool:
         told = {one["folder"]: one for some in pool.map(some, range(TOGETHER)) for one in some}
@@ -193,12 +218,17 @@ def injected(log: str) -> Iterator[int]:
         yield int(line.split()[0])
 
 
-CASES = [(operation, how) for operation in OPERATIONS for how in HOWS if how != "is interrupted" or "put" in operation]
+CASES = [
+    (operation, how)
+    for operation in OPERATIONS
+    for how in HOWS
+    if operation != "careless" and (how != "is interrupted" or "put" in operation)
+]
 
 
 @pytest.mark.parametrize(("operation", "how"), CASES)
 def test_a_failing_call_leaves_nothing_by_half(
-    origin: Path, undisturbed: Callable[[str], Undisturbed], tmp_path: Path, operation: str, how: str
+    origin: Path, undisturbed: dict[str, Undisturbed], inflicted: Inflict, operation: str, how: str
 ) -> None:
     """Whichever write, sync or move fails or is the last: all or nothing, a documented error, the next write works.
 
@@ -207,19 +237,16 @@ def test_a_failing_call_leaves_nothing_by_half(
     """
     if not injects():
         pytest.skip("strace cannot make system calls fail here; the full disk below is tested all the same")
-    whole = undisturbed(operation)
-    points = [(call, k) for call in HOWS[how] for k in range(1, whole.counts[call] + 1)]
-    faults = [
-        Fault(operation, how, call, k, folder_for(origin, tmp_path / f"{call}-{k}", operation)) for call, k in points
-    ]
-    ended = inflicted(faults, whole.counts, tmp_path / "log")
+    whole = undisturbed[operation]
+    faults = [fault for fault in inflicted(how) if fault.operation == operation]
+    assert Counter(fault.call for fault in faults) == Counter({c: n for c, n in whole.counts.items() if c in HOWS[how]})
     problems = [
         f"{fault.call} {fault.k} of {whole.counts[fault.call]}, {fault.ended}: {problem}"
-        for fault in ended
+        for fault in faults
         for problem in wrong(origin, fault, whole.records)
     ]
     assert problems == []
-    assert len(faults) > 3
+    assert whole.counts["pwrite64"] > 3
     for fault in faults:
         shutil.rmtree(fault.folder)
 
@@ -306,6 +333,20 @@ def made(folder: Path, *, done: bool) -> Iterator[str]:
         works(new)  # what was moved into its place is whole, and gets what it ships with at the next opening
 
 
+def test_a_careless_writer_is_noticed(origin: Path, undisturbed: dict[str, Undisturbed], tmp_path: Path) -> None:
+    """The same faults find a writer that writes one transaction in two."""
+    if not injects():
+        pytest.skip("strace cannot make system calls fail here")
+    whole = undisturbed["careless"]
+    faults = [
+        Fault("careless", "pwrite64", k, folder_for(origin, tmp_path / str(k), "careless"))
+        for k in range(1, whole.counts["pwrite64"] + 1)
+    ]
+    ended = carried_out("fails once", faults, tmp_path / "log")
+    problems = [problem for fault in ended for problem in wrong(origin, fault, whole.records)]
+    assert "is not all or nothing" in problems
+
+
 def test_the_judge_notices_half_a_transaction(origin: Path, tmp_path: Path) -> None:
     """What decides above finds half an operation, and a failure that was carried out all the same."""
     whole = folder_for(origin, tmp_path / "whole", "put") / "book.db"
@@ -318,6 +359,79 @@ def test_the_judge_notices_half_a_transaction(origin: Path, tmp_path: Path) -> N
     assert list(changed(origin, half, dump(whole), done=False)) == ["is not all or nothing"]
 
 
+# ---- a commit that fails when it is done -------------------------------------------------------------------------
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, instead: str) -> None:
+    """Have every commit of what was written run another statement, and then fail as the disk does."""
+
+    class Failing(sqlite3.Connection):
+        writes = False
+
+        def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
+            self.writes = sql == "BEGIN IMMEDIATE" or (self.writes and sql != "BEGIN")
+            if sql != "COMMIT" or not self.writes:
+                return super().execute(sql, *parameters)
+            super().execute(instead)
+            raise sqlite3.OperationalError("disk I/O error")
+
+    def connected(path: Path, patience: float) -> sqlite3.Connection:
+        uri = f"{path.as_uri()}?mode=rw"
+        return sqlite3.connect(uri, uri=True, isolation_level=None, factory=Failing, timeout=patience)
+
+    monkeypatch.setattr(file, "connect", connected)
+
+
+def written(path: Path) -> bool:
+    """Say whether the record of the tests below is there."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        return bool(connection.execute("SELECT count(*) FROM organisation WHERE id = 'new'").fetchone()[0])
+
+
+def write(path: Path) -> None:
+    """Write the record of the tests below."""
+    with ka.open(path) as book:
+        book.trusted("w").put(ka.Organisation("new", name="New"))
+
+
+@pytest.fixture
+def copy_of(origin: Path, tmp_path: Path) -> Path:
+    """Make a copy of the book."""
+    return folder_for(origin, tmp_path / "one", "put") / "book.db"
+
+
+def test_a_commit_that_failed_and_is_there_is_done(copy_of: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the disk fails after a transaction is whole, and its folder can be synced after all, it is done."""
+    failing(monkeypatch, "COMMIT")
+    write(copy_of)
+    assert written(copy_of)
+
+
+def test_a_commit_that_failed_and_is_not_there_is_told(copy_of: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing is there, the error does not say that there might be."""
+    failing(monkeypatch, "ROLLBACK")
+    with pytest.raises(ka.StorageUnavailable) as caught:
+        write(copy_of)
+    assert not caught.value.uncertain
+    assert not written(copy_of)
+
+
+def test_a_commit_of_which_nobody_knows_says_so(copy_of: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it is there and cannot be brought to the disk, the error says that it may be there or not."""
+    failing(monkeypatch, "COMMIT")
+
+    def failed(_: Path) -> None:
+        raise OSError(errno.EIO, "disk")
+
+    monkeypatch.setattr(file, "_sync_folder", failed)
+    with pytest.raises(ka.StorageUnavailable, match="may be there or not") as caught:
+        write(copy_of)
+    assert caught.value.uncertain
+    assert isinstance(caught.value.__cause__, OSError)
+    assert pickle.loads(pickle.dumps(caught.value)).uncertain  # noqa: S301 - what was just written
+    assert written(copy_of)
+
+
 # ---- through to the disk -----------------------------------------------------------------------------------------
 
 
@@ -328,8 +442,8 @@ def test_a_commit_is_on_the_disk_before_it_returns(origin: Path, tmp_path: Path,
         pytest.skip("strace cannot trace here")
     where = folder_for(origin, tmp_path / "traced", operation)
     calls = "trace=pwrite64,fsync,fdatasync,unlink,ftruncate"
-    strace("-o", str(tmp_path / "log"), "-e", calls, operation=operation, jobs=[f"none\t0\t{where}"])
-    seen = re.findall(r"\d+ (\w+)\(", (tmp_path / "log").read_text())
+    strace("-o", str(tmp_path / "log"), "-e", calls, jobs=[f"{operation}\tnone\t0\t{where}"])
+    seen = re.findall(r"^\d+ +(\w+)\(", (tmp_path / "log").read_text(), re.MULTILINE)
     ends = max(n for n, call in enumerate(seen) if call in {"unlink", "ftruncate"})
     assert seen[ends - 1] in {"fsync", "fdatasync"}
     assert seen[ends + 1 : ends + 2] in (["fsync"], ["fdatasync"]), "power lost now brings the journal back"
