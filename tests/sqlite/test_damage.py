@@ -6,6 +6,7 @@ import contextlib
 import os
 import random
 import shutil
+import signal
 import sqlite3
 import struct
 import subprocess
@@ -535,8 +536,22 @@ def footprint(folder: Path) -> dict[str, tuple[int, bytes]]:
     }
 
 
+@pytest.fixture
+def impatient() -> Iterator[None]:
+    """Have a test fail that waits for what never comes: to open a pipe waits for whoever writes to it."""
+
+    def give_up(*_: object) -> None:
+        pytest.fail("still waiting")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(20)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
 @pytest.mark.parametrize("what", sorted(REFUSED))
-def test_a_file_that_is_not_ours_is_refused_unchanged(tmp_path: Path, what: str) -> None:
+def test_a_file_that_is_not_ours_is_refused_unchanged(tmp_path: Path, impatient: None, what: str) -> None:
     """What is no file of this version is refused by a documented error, and neither it nor its folder is changed."""
     make, error = REFUSED[what]
     make(tmp_path / "book.db")
