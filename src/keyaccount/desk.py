@@ -25,6 +25,7 @@ from keyaccount.model.contacts import Contact, Position
 from keyaccount.model.entity import Entity
 from keyaccount.model.organisations import Organisation
 from keyaccount.model.rights import DEPUTY, KEY_ACCOUNT_MANAGER, Assignment, Right
+from keyaccount.panel import Panel, panel
 from keyaccount.queries import Key, Query, at_least, at_most, below, cursor, one_of, ordering, place, resume
 from keyaccount.results import Backend, Result, Rows, frame
 from keyaccount.search import NEEDLE_LIMIT, score
@@ -376,6 +377,15 @@ class Desk:
                 context=context,
                 on=self._day(on, view),
             )
+
+    def panel(self, organisation: str, *, on: date | None = None) -> Panel:
+        """Return the control panel of an organisation: `.counts`, `.open_counts` and `.latest` of all that hangs on it.
+
+        On a day (today) contacts are in office, and contracts and invoices open. Raises NotFound.
+        """
+        self._check_ids({"organisation": organisation})
+        with self._view() as view:
+            return panel(view, organisation, self._day(on, view))
 
     def caller(self, number: str, *, region: str | None = None) -> cards.BusinessCard | None:
         """Say who is calling: the best match's card in context "phone", with `others`; None where nobody is found.

@@ -19,7 +19,7 @@ from keyaccount.model.entity import Entity
 from keyaccount.model.organisations import Organisation
 from keyaccount.model.organogram import Unit, User
 from keyaccount.model.rights import KEY_ACCOUNT_MANAGER, Assignment, BreakGlass, Grant, Right, Substitution
-from keyaccount.queries import Query, above, below, conditions, one_of, ordering
+from keyaccount.queries import Query, Total, above, below, conditions, one_of, ordering
 from keyaccount.requests import Request
 from keyaccount.spans import in_force
 from keyaccount.storage import Act, StorageUnit
@@ -145,6 +145,10 @@ class View:
     def count(self, query: Query) -> int:
         """Count the rows of a query."""
         return next(iter(self.work.unit.totals(query))).count
+
+    def totals(self, query: Query, by: Collection[str] = ()) -> Iterator[Total]:
+        """Count the rows of a query by the values of some fields."""
+        return self.work.unit.totals(query, by)
 
     def readable(self, cls: type[Entity], ids: Collection[str], right: Right = Right.READ) -> set[str]:
         """Return those of some ids that the reader holds a right on."""
