@@ -73,7 +73,13 @@ def _place(filled: Path, target: Path, *, overwrite: bool) -> None:
         filled.replace(target)
         return
     try:
-        os.link(filled, target)
+        try:
+            os.link(filled, target)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without hard links, as on a memory stick
+            target.touch(exist_ok=False)
+            filled.replace(target)
     except FileExistsError:
         raise ValidationError.of("file", "path", str(target), _TAKEN) from None
 
