@@ -17,6 +17,7 @@ from keyaccount.areas.notes import ServiceNotes
 from keyaccount.areas.people import People
 from keyaccount.calendars import is_day
 from keyaccount.catalogue import kind_of
+from keyaccount.data_quality import DataQuality, data_quality
 from keyaccount.errors import AccessDenied, NotFound, Problem, ValidationError, nearest, refusal, shown
 from keyaccount.gate_checks import problems_of
 from keyaccount.history import History, history
@@ -398,6 +399,16 @@ class Desk:
         _check_region(region)
         with self._view() as view:
             return cards.caller(view, self._book.providers, number, region=region or self._book.region, on=view.today)
+
+    def data_quality(self, *, on: date | None = None) -> DataQuality:
+        """Return what a data steward should look at, of what this desk may read, in a fixed order.
+
+        Phone numbers that cannot be read, contacts without a position, customers without a key account manager, private
+        accounts at risk (who manages them is absent, or leaves within 60 days of the day, today), invoices without a
+        due day, and records that may be one. `.duplicates` are the last.
+        """
+        with self._view() as view:
+            return data_quality(view, self._book.region, self._day(on, view))
 
     # -- for the areas
 
