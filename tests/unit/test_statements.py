@@ -23,8 +23,8 @@ MOST = {
     "card of both": 12,
     "caller": 14,
     "notes_for": 8,
-    "panel": 15,
-    "data_quality": 12,
+    "panel": 13,
+    "data_quality": 9,
 }
 
 
