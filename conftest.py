@@ -1,9 +1,40 @@
 """Examples in the documentation and in docstrings run as tests."""
 
-from sybil import Sybil
-from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from sybil import Example, Sybil
+from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser, SkipParser
 from sybil.parsers.rest import DocTestParser
 
-_prose = Sybil(parsers=[PythonCodeBlockParser(), SkipParser()], patterns=["README.md", "docs/*.md"])
+_NAMED = re.compile(r"`([\w.-]+\.csv)`")
+
+
+def _into_a_folder(namespace: dict[str, Any]) -> None:
+    """Let a document work in a folder of its own, which goes with it."""
+    namespace["_before"], namespace["_folder"] = Path.cwd(), tempfile.TemporaryDirectory()
+    os.chdir(namespace["_folder"].name)
+
+
+def _out_of_it(namespace: dict[str, Any]) -> None:
+    os.chdir(namespace["_before"])
+    namespace["_folder"].cleanup()
+
+
+def _saved(example: Example) -> None:
+    """Save a block of CSV under the name that the text last gave before it."""
+    name = _NAMED.findall(example.document.text[: example.start])[-1]
+    Path(name).write_text(example.parsed, encoding="utf-8")
+
+
+_prose = Sybil(
+    parsers=[PythonCodeBlockParser(), CodeBlockParser("csv", _saved), SkipParser()],
+    patterns=["README.md", "docs/*.md"],
+    setup=_into_a_folder,
+    teardown=_out_of_it,
+)
 _code = Sybil(parsers=[DocTestParser()], patterns=["*.py"], path="src")
 pytest_collect_file = (_prose + _code).pytest()

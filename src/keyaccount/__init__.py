@@ -25,8 +25,17 @@ if TYPE_CHECKING:
     )
     from keyaccount.calendars import Period as Period
     from keyaccount.cards import BusinessCard as BusinessCard
+    from keyaccount.columns import (
+        column as column,
+    )
     from keyaccount.demonstration import demo as demo
     from keyaccount.desk import Desk as Desk
+    from keyaccount.details import (
+        lines_from as lines_from,
+    )
+    from keyaccount.dumps import (
+        Dump as Dump,
+    )
     from keyaccount.errors import (
         AccessDenied as AccessDenied,
     )
@@ -63,6 +72,13 @@ if TYPE_CHECKING:
     from keyaccount.errors import (
         ValidationError as ValidationError,
     )
+    from keyaccount.exchange import (
+        Import as Import,
+    )
+    from keyaccount.exchange import (
+        Progress as Progress,
+    )
+    from keyaccount.figures import Figure as Figure
     from keyaccount.model.activities import Activity as Activity
     from keyaccount.model.commerce import (
         Invoice as Invoice,
@@ -138,6 +154,12 @@ if TYPE_CHECKING:
     )
     from keyaccount.model.organogram import (
         User as User,
+    )
+    from keyaccount.model.renewals import (
+        Renewal as Renewal,
+    )
+    from keyaccount.model.renewals import (
+        RenewalStep as RenewalStep,
     )
     from keyaccount.model.rights import (
         DEPUTY as DEPUTY,
@@ -235,6 +257,7 @@ _PLACES = {
         "UnknownContext",
         "ValidationError",
     ),
+    "figures": ("Figure",),
     "model.activities": ("Activity",),
     "model.contacts": ("Contact", "ContactRole", "Position"),
     "model.commerce": ("Invoice", "Line", "Order", "Payment", "Product"),
@@ -242,6 +265,11 @@ _PLACES = {
     "model.groups": ("ClientGroup", "GroupMembership", "KeyAccountStatus"),
     "model.links": ("Link",),
     "model.terms": ("Term", "days", "months"),
+    "columns": ("column",),
+    "details": ("lines_from",),
+    "exchange": ("Import", "Progress"),
+    "dumps": ("Dump",),
+    "model.renewals": ("Renewal", "RenewalStep"),
     "model.notes": (
         "Acknowledgement",
         "Context",

@@ -1,23 +1,26 @@
-"""The command line: `python -m keyaccount demo`, `caller`, `card`, `check`."""
+"""The command line: `python -m keyaccount demo`, `load`, `dump`, `check`, `card`, `caller`."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from keyaccount.book import Book, open
 from keyaccount.cards import BusinessCard
 from keyaccount.demonstration import demo
 from keyaccount.desk import Desk
+from keyaccount.dumps import Dump
 from keyaccount.errors import KeyAccountError, ValidationError
+from keyaccount.exchange import Progress
 from keyaccount.model.organisations import Organisation
 from keyaccount.model.rights import Right
-from keyaccount.terminal import card_text, printable, wrapped
+from keyaccount.terminal import bar, card_text, printable, wrapped
 
 OK, FINDINGS, BAD_INPUT = 0, 1, 2
+_KIND = 18
 
 TOUR = """\
 keyaccount: the demo company, Monday 23 November 2026, half past nine.
@@ -35,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return OK
         if given.command == "check":
             return _check(given.file, as_json=given.json)
+        if given.command in ("load", "dump"):
+            return _exchanged(given)
         with _book(given.file) as book:
             desk = book.desk(given.user) if given.user else book.trusted("command line")
             card = _card(desk, given)
@@ -52,6 +57,16 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m keyaccount", description="Who is this, and what must I know?")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("demo", help="show the main jobs on the demo company")
+    load = commands.add_parser("load", help="read a folder that was dumped into a file, which is made if missing")
+    load.add_argument("folder", metavar="FOLDER")
+    load.add_argument("file", metavar="FILE")
+    dump = commands.add_parser("dump", help="write a file's records to a folder of text files")
+    dump.add_argument("file", metavar="FILE", help='"demo" for the demo company')
+    dump.add_argument("folder", metavar="FOLDER")
+    dump.add_argument("--format", choices=("csv", "jsonl"), default="csv")
+    dump.add_argument("--overwrite", action="store_true", help="replace an earlier dump in the folder")
+    for command in (load, dump):
+        command.add_argument("--json", action="store_true", help="the counts as JSON")
     caller = commands.add_parser("caller", help="say who is calling")
     caller.add_argument("file", metavar="FILE", help='"demo" for the demo company')
     caller.add_argument("number", metavar="NUMBER")
@@ -85,6 +100,35 @@ def _check(file: str, *, as_json: bool) -> int:
     for found in () if as_json else findings:
         sys.stdout.write(printable(f"{found.kind} {found.id}: {found.what}") + "\n")
     return FINDINGS if findings else OK
+
+
+def _exchanged(given: argparse.Namespace) -> int:
+    """Load or dump, with a bar on a terminal, and say how many records there were of each kind."""
+    told = bar(sys.stderr) if sys.stderr.isatty() else None
+    if given.command == "load":
+        found = _loaded(given.folder, given.file, told)
+    else:
+        with _book(given.file) as book:
+            office = book.trusted("command line")
+            found = office.dump(given.folder, format=given.format, overwrite=given.overwrite, progress=told)
+    if given.json:
+        sys.stdout.write(json.dumps(found.to_dict(), ensure_ascii=True, indent=2) + "\n")
+    else:
+        sys.stdout.writelines(f"{kind:{_KIND}} {count:>9,}\n" for kind, count in found.counts.items() if count)
+        sys.stdout.write(f"{'in all':{_KIND}} {found.records:>9,}\n")
+    return OK
+
+
+def _loaded(folder: str, file: str, progress: Callable[[Progress], None] | None) -> Dump:
+    """Load a folder into a file; one that was made for it does not stay where the folder is refused."""
+    made = not Path(file).exists()
+    try:
+        with open(file) as book:
+            return book.trusted("command line").load(folder, progress=progress)
+    except KeyAccountError:
+        if made:
+            Path(file).unlink(missing_ok=True)
+        raise
 
 
 def _card(desk: Desk, given: argparse.Namespace) -> BusinessCard | None:

@@ -24,6 +24,7 @@ from keyaccount.model.links import Link as Pointer
 from keyaccount.model.notes import Acknowledgement, Context, ExpectedProvider, NoteCategory, ServiceNote
 from keyaccount.model.organisations import Organisation
 from keyaccount.model.organogram import Unit, User
+from keyaccount.model.renewals import Renewal
 from keyaccount.model.rights import Assignment, BreakGlass, Grant, Right, Substitution
 from keyaccount.shapes import Day, Flag, Many, Refer, Shape, Text, Whole, shapes_of
 
@@ -226,6 +227,17 @@ KINDS = {
             derived=(("last_day", Day("end")),),
             title="title",
             closes="last_day",
+        ),
+        Kind(
+            Renewal,
+            "hangs",
+            Right.CHANGE,
+            home=("organisation_id",),
+            by_call="renewals.advance",
+            fixed=("organisation_id", "contract_id", "raised_on"),
+            derived=(("open", Flag()),),
+            title="state",
+            open="open",
         ),
         Kind(Product, "free", None, title="name"),
         Kind(

@@ -1,43 +1,47 @@
-"""Text cells of a table that a spreadsheet will open: what it would run is neutralised, and can be read back.
+"""Text in cells that a spreadsheet may open: what it would run as a formula is marked, reversibly.
 
-The apostrophe in front is what spreadsheets themselves use for "this is text". Numbers are no text cells: do not pass
-them through here.
+The mark is an apostrophe in front, which is what spreadsheets themselves use for "this is text". Numbers are no text:
+do not pass them through here.
 
 Source: trust.md 22 (CSV), storage.md (import and export).
 """
 
 from __future__ import annotations
 
-_RUNS = frozenset("=+-@＝＋－＠")  # noqa: RUF001 - full-width signs run too
+_RUN = frozenset("=+-@|\uff1d\uff0b\uff0d\uff20")  # full-width signs run too
 _BREAKS = frozenset("\t\r\n")
 
 
 def safe(text: str) -> str:
-    """Return a text as a cell that no spreadsheet runs as a formula; `plain` gives the text back, whatever it is.
+    """Return a text as a cell that no spreadsheet runs; `plain` gives the text back, whatever it is.
 
-    >>> safe("+49 89 1234-0"), safe("ACME"), safe("'=1")
-    ("'+49 89 1234-0", 'ACME', "''=1")
+    Leading blanks do not hide a formula. Nothing but apostrophes gets one more, and so does the empty text, because an
+    empty cell is nothing.
+
+    >>> safe("=SUM(A1)"), safe("  +49 89 1234"), safe("'=1"), safe("'s-Hertogenbosch"), safe("")
+    ("'=SUM(A1)", "'  +49 89 1234", "''=1", "'s-Hertogenbosch", "'")
     """
-    return f"'{text}" if _would_run(text) else text
+    return f"'{text}" if _marked(text) else text
 
 
 def plain(cell: str) -> str:
-    """Return the text that a cell stands for; what was never neutralised stays as it is.
+    """Return the text that a cell stands for; one that `safe` would never have marked is taken as it is.
 
-    >>> plain("'+49 89 1234-0"), plain("+49 89 1234-0"), plain("'t Hooft")
-    ('+49 89 1234-0', '+49 89 1234-0', "'t Hooft")
+    >>> plain("'=SUM(A1)"), plain("''=1"), plain("'s-Hertogenbosch"), plain("+49 89 1234"), plain("'")
+    ('=SUM(A1)', "'=1", "'s-Hertogenbosch", '+49 89 1234', '')
     """
-    return cell[1:] if cell.startswith("'") and _would_run(cell) else cell
+    return cell[1:] if cell.startswith("'") and _marked(cell) else cell
 
 
-def _would_run(text: str) -> bool:
-    """Say whether a text, less the apostrophes in front, begins as a formula does, looking past blanks.
+def _marked(text: str) -> bool:
+    """Say whether a text, less the apostrophes in front, is nothing, or begins as a formula does behind blanks.
 
     A leading tab or line break is dangerous by itself: it can move what follows into a cell of its own.
     """
-    for character in text.lstrip("'"):
+    rest = text.lstrip("'")
+    for character in rest:
         if character in _BREAKS:
             return True
         if not character.isspace() and character.isprintable():
-            return character in _RUNS
-    return False
+            return character in _RUN
+    return not rest

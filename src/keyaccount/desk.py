@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import date
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, overload
 
 import attrs
 
 from keyaccount import access, cards, gate
 from keyaccount.areas.activities import Activities
+from keyaccount.areas.contracts import Contracts
 from keyaccount.areas.merging import Merging
 from keyaccount.areas.notes import ServiceNotes
 from keyaccount.areas.people import People
+from keyaccount.areas.portfolio import Portfolio
+from keyaccount.areas.renewals import RenewalWork
 from keyaccount.calendars import is_day
 from keyaccount.catalogue import kind_of
 from keyaccount.data_quality import DataQuality, data_quality
-from keyaccount.errors import AccessDenied, NotFound, Problem, ValidationError, nearest, refusal, shown
-from keyaccount.gate_checks import problems_of
+from keyaccount.errors import AccessDenied, NotFound, Problem, ValidationError, nearest, shown
 from keyaccount.history import History, history
 from keyaccount.model.aliases import Alias
 from keyaccount.model.contacts import Contact, Position
@@ -37,6 +40,9 @@ from keyaccount.visibility import Notes
 
 if TYPE_CHECKING:
     from keyaccount.book import Book
+    from keyaccount.details import LinesFrom
+    from keyaccount.dumps import Dump
+    from keyaccount.exchange import Import, Progress
 
 E = TypeVar("E", bound=Entity)
 
@@ -159,7 +165,18 @@ class Desk:
     an error is only of what its user may read.
     """
 
-    __slots__ = ("_book", "_name", "_user_id", "activities", "merging", "people", "service_notes")
+    __slots__ = (
+        "_book",
+        "_name",
+        "_user_id",
+        "activities",
+        "contracts",
+        "merging",
+        "people",
+        "portfolio",
+        "renewals",
+        "service_notes",
+    )
 
     def __init__(self, book: Book, *, user_id: str | None, name: str) -> None:
         """Belong to a book, for a user or (None) a trusted job."""
@@ -167,6 +184,9 @@ class Desk:
         self.people = People(self)
         self.activities = Activities(self)
         self.service_notes = ServiceNotes(self)
+        self.contracts = Contracts(self)
+        self.renewals = RenewalWork(self)
+        self.portfolio = Portfolio(self)
         self.merging = Merging(self)
 
     def __repr__(self) -> str:
@@ -220,7 +240,7 @@ class Desk:
                     count += len(gate.put(view, chunk, later=later))
                     chunk = []
             count += len(gate.put(view, chunk, later=later))
-            _resolve_later(view, later or {})
+            gate.resolve(view, later or {})
         return count
 
     def get(self, kind: type[E], /, id: str | None = None, *, ref: tuple[str, str] | None = None) -> E:
@@ -328,6 +348,125 @@ class Desk:
             if view.reader is None:
                 raise AccessDenied("a trusted desk is nobody who could manage an account")
             return Mine(tuple(_mine(view, view.reader)))
+
+    # -- tables
+
+    def read_csv(
+        self,
+        kind: type[Entity],
+        path: str | os.PathLike[str],
+        /,
+        *,
+        columns: Mapping[str, Any] | None = None,
+        fixed: Mapping[str, Any] | None = None,
+        lines: LinesFrom | None = None,
+        id_from: Sequence[str] = (),
+        update: bool = False,
+        keep_good: bool = False,
+        rejects: str | os.PathLike[str] | None = None,
+        encoding: str | None = None,
+        separator: str | None = None,
+        decimal: str | None = None,
+        dates: str | None = None,
+        progress: Callable[[Progress], object] | None = None,
+    ) -> Import:
+        """Read a host's own export into records of a kind; for trusted desks.
+
+        `columns` maps column names to fields (`"name"`), parts (`"addresses.town"`, `"lines.quantity"`), external
+        references (`"refs.erp"`), own values (`"extra.colour"`) or `"currency"`; to several as a tuple, and with a
+        conversion as `ka.column(...)`. Without it the header names fields. `fixed` are values of every row; `lines` a
+        second file with the lines of the records (`ka.lines_from`); `id_from` columns whose cells make the id.
+
+        What is stored already with the same values stays as it is; other values are bad rows, or with `update` change
+        the mapped fields. All or nothing; with `keep_good` the bad rows go to `rejects` (a file beside the table).
+
+        `encoding`, `separator`, `decimal` and `dates` (a pattern such as `"%d.%m.%Y"`) are stated, or found and
+        reported in the answer. `progress` is called after every thousand records. Raises ValidationError with every bad
+        row: file, line, column, value, reason; nothing is written then. AccessDenied on a bound desk.
+        """
+        from keyaccount import exchange, tables
+
+        return exchange.read_csv(
+            self._importing,
+            kind_of(kind),
+            path,
+            columns=columns,
+            fixed=fixed,
+            lines=lines,
+            terms=exchange.terms_of(id_from, update, keep_good, rejects, progress),
+            stated=tables.Stated(encoding, separator, decimal, dates, self._book._zone),
+        )
+
+    def from_frame(
+        self,
+        kind: type[Entity],
+        frame: Any,
+        /,
+        *,
+        columns: Mapping[str, Any] | None = None,
+        fixed: Mapping[str, Any] | None = None,
+        id_from: Sequence[str] = (),
+        update: bool = False,
+        keep_good: bool = False,
+        rejects: str | os.PathLike[str] | None = None,
+        decimals: int | None = None,
+        progress: Callable[[Progress], object] | None = None,
+    ) -> Import:
+        """Read a data frame (pandas, Polars, PyArrow), or a list of mappings, as `read_csv` reads a file.
+
+        Numbers that are floats are taken with so many `decimals`, and refused where they are further than 1e-6 from
+        such a number. Rows are numbered from 1. Bad rows go to a file only where `rejects` names one.
+        """
+        from keyaccount import exchange, tables
+
+        return exchange.from_frame(
+            self._importing,
+            kind_of(kind),
+            frame,
+            columns=columns,
+            fixed=fixed,
+            terms=exchange.terms_of(id_from, update, keep_good, rejects, progress),
+            stated=tables.Stated(zone=self._book._zone, decimals=decimals),
+        )
+
+    def dump(
+        self,
+        folder: str | os.PathLike[str],
+        /,
+        *,
+        format: Literal["csv", "jsonl"] = "csv",
+        overwrite: bool = False,
+        progress: Callable[[Progress], object] | None = None,
+    ) -> Dump:
+        """Write every kind of record to a folder, as UTF-8 CSV or JSON Lines with a manifest; for trusted desks.
+
+        Text that a spreadsheet would run is marked with an apostrophe, which `load` takes away. The audit stays with
+        the book. A folder that is not empty is refused; with `overwrite` an earlier dump in it is replaced. Raises
+        ValidationError, StorageUnavailable, AccessDenied on a bound desk.
+        """
+        from keyaccount import dumps
+
+        place = dumps.folder_of(folder, "dump")
+        with self._view() as view:
+            view.need_trusted("dumping")
+            return dumps.dump(view.stream, place, format, overwrite=overwrite, progress=progress)
+
+    def load(self, folder: str | os.PathLike[str], /, *, progress: Callable[[Progress], object] | None = None) -> Dump:
+        """Read what `dump` wrote, in one act; for trusted desks.
+
+        Records come back equal, with ids and versions. What is there already with equal content stays as it is, so that
+        loading again changes nothing; other content under the same id is a ConflictError. Raises ValidationError with
+        every bad line, or where a file is not what the manifest says; nothing is written then.
+        """
+        from keyaccount import dumps
+
+        return dumps.load(self._importing, dumps.folder_of(folder, "load"), progress)
+
+    @contextmanager
+    def _importing(self) -> Iterator[View]:
+        with self._view(write=True) as view:
+            view.need_trusted("importing")
+            yield view
 
     # -- moments
 
@@ -458,21 +597,6 @@ def _by_id_or_alias(view: View, kind: type[E], id: str) -> E:
     if target is None:
         raise NotFound(kind.__name__, id)
     return view.get(kind, target)
-
-
-def _resolve_later(view: View, later: gate.Later) -> None:
-    """Refuse a stream whose references lead to records that never came, or to the wrong ones."""
-    from keyaccount.catalogue import KINDS
-
-    missing = []
-    for kind in {kind for kind, _ in later}:
-        ids = [id for name, id in later if name == kind]
-        there = view.readable(KINDS[kind].cls, ids)
-        missing += [later[kind, id][0] for id in ids if id not in there]
-    rows = {(type(row).__name__, row.key): row for _, some in later.values() for row in some}
-    missing += problems_of(view, [(row, row) for row in rows.values()])
-    if missing:
-        raise refusal(missing)
 
 
 def _hits(view: View, text: str, limit: int) -> Iterator[Hit]:

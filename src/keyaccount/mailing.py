@@ -93,7 +93,7 @@ class Vips(Rows[Vip]):
         with written(path, overwrite=overwrite, encoding="utf-8-sig") as file:
             table = csv.writer(file)
             table.writerow(COLUMNS)
-            table.writerows([safe(cell) for cell in _line(vip)] for vip in letters)
+            table.writerows([cell and safe(cell) for cell in _line(vip)] for vip in letters)
         return MailingList(str(path), len(letters), self.refused, self.without_address)
 
     def _people(self) -> Iterator[Vip]:

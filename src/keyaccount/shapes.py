@@ -34,6 +34,7 @@ class Shape:
 
     __slots__ = ()
     many: ClassVar[bool] = False
+    adds_up: ClassVar[bool] = False
 
     def normal(self, value: Any) -> Any:
         """Return the value in normal form; what cannot be normalised is returned as it is, for `reason` to refuse."""
@@ -54,6 +55,13 @@ class Shape:
     def keys(self, value: Any) -> Iterable[Any]:
         """Return the keys a stored value is found under: its own, or one for each of its items."""
         return () if value is None else (self.key(value),)
+
+    def integer(self, value: Any) -> int | None:
+        """Return the whole number that a value counts for in a sum, as its column holds it; nothing counts for None.
+
+        Asked only of shapes that say `adds_up`; it is exact, and the same number wherever the value stands.
+        """
+        raise NotImplementedError
 
 
 @attrs.frozen
@@ -148,11 +156,17 @@ class Flag(Shape):
 class Number(Shape):
     """A whole number, 0 or more."""
 
+    adds_up: ClassVar[bool] = True
+
     def reason(self, value: Any) -> str | None:
         """Refuse what is no such number."""
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 62:
             return "must be a whole number, 0 or more"
         return None
+
+    def integer(self, value: Any) -> int | None:
+        """Return the number."""
+        return None if value is None else int(value)
 
 
 @attrs.frozen

@@ -56,7 +56,8 @@ class Known(NamedTuple):
     """What a signed contract says, as known on a day; slim, because a portfolio has a million of them.
 
     `priced_to` is the last day of the term that a value per term is for, `ends` the ends of its terms (None:
-    open-ended), `last` the last day in force as far as known, `terminated` whether a notice made that day.
+    open-ended), `last` the last day in force as far as known, `terminated` whether a notice made that day, given on
+    the day `noticed`.
     """
 
     id: str
@@ -71,6 +72,8 @@ class Known(NamedTuple):
     value_per: str
     add_on: bool
     predecessors: tuple[str, ...]
+    signed: date
+    noticed: date | None
 
 
 class Standing(NamedTuple):
@@ -127,6 +130,8 @@ def known(contract: Contract, on: date) -> Known | str:
         contract.value_per,
         contract.add_on,
         contract.predecessor_ids,
+        signed,
+        given if terminated else None,
     )
 
 
@@ -262,7 +267,7 @@ def _standing(row: Known, after: tuple[Known, ...], inferred: bool, on: date) ->
         end = None
         last = None if taking_over is None else max(row.start, taking_over) - ONE_DAY
     elif taking_over is None:
-        end = ends.open_on(on)
+        after, end = (), ends.open_on(on)  # add-ons run beside it, and it goes on by its own rolls
     else:  # the successor takes over at the first end that is not before the day before it starts
         end = last = next(ends.between(taking_over - ONE_DAY, date.max), ends.first)
     counted_to = last

@@ -1,17 +1,22 @@
-"""Cards and notes as text: at most 100 columns, escaped, no colour."""
+"""Cards, notes and progress as text: at most 100 columns, escaped, no colour."""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, TextIO
 
 from keyaccount.cards import BusinessCard, Held
 from keyaccount.model.organisations import Address
 from keyaccount.responsible import Responsible
 from keyaccount.visibility import Notes
 
+if TYPE_CHECKING:
+    from keyaccount.exchange import Progress
+
 WIDTH = 100
 _LABEL = 24
+_BAR = 40
 
 
 def card_text(card: BusinessCard) -> str:
@@ -32,6 +37,19 @@ def printable(text: str) -> str:
     """
     flat = " / ".join(text.splitlines()) if not text.isprintable() else text
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in flat)
+
+
+def bar(stream: TextIO) -> Callable[[Progress], None]:
+    """Return what shows the progress of a long work as one line of a terminal, which is wiped at the end."""
+
+    def show(progress: Progress) -> None:
+        share = 0 if not progress.total else min(progress.done * _BAR // progress.total, _BAR)
+        done = progress.done >= progress.total
+        told = f"{'#' * share:.<{_BAR}} {progress.rows:>11,} {printable(progress.what)[:_LABEL]:{_LABEL}}"
+        stream.write("\r" + (" " * len(told) + "\r" if done else told))
+        stream.flush()
+
+    return show
 
 
 def _card_lines(card: BusinessCard) -> Iterator[str]:

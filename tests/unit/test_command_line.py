@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sqlite3
 from contextlib import closing
@@ -11,7 +12,9 @@ import pytest
 
 import keyaccount as ka
 from keyaccount.__main__ import main
-from keyaccount.terminal import card_text, printable
+from keyaccount.catalogue import KINDS
+from keyaccount.exchange import Progress
+from keyaccount.terminal import bar, card_text, printable
 
 
 def test_the_tour_shows_the_main_jobs(capsys: pytest.CaptureFixture[str]) -> None:
@@ -94,3 +97,38 @@ def test_a_file_is_opened_and_checked(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "Organisation acme: was changed" in capsys.readouterr().out
     assert main(["check", file, "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["rows"][0]["id"] == "acme"
+
+
+def test_a_book_goes_out_and_comes_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`dump` writes a folder, `load` makes an equal file of it; a taken folder is refused, unless told otherwise."""
+    folder, file = str(tmp_path / "out"), str(tmp_path / "crm.sqlite")
+    assert main(["dump", "demo", folder]) == 0
+    told = capsys.readouterr().out
+    assert main(["load", folder, file]) == 0
+    assert capsys.readouterr().out == told
+    with ka.demo() as demo, ka.open(file) as book:
+        for kind in KINDS.values():
+            assert list(book.trusted("t").find(kind.cls)) == list(demo.trusted("t").find(kind.cls))
+    assert main(["dump", "demo", folder]) == 2
+    assert "is not empty" in capsys.readouterr().err
+    assert main(["dump", "demo", folder, "--overwrite", "--format", "jsonl", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["counts"]["Organisation"] == 5
+    assert main(["load", folder, file, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["unchanged"] > 50
+
+
+def test_a_refused_folder_leaves_no_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder that is no dump is bad input, and the file that was to be made is not there."""
+    assert main(["load", str(tmp_path), str(tmp_path / "crm.sqlite")]) == 2
+    assert "is no dump" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_bar_shows_how_far_it_is() -> None:
+    """On a terminal a long work draws one line over itself, and wipes it at the end."""
+    stream = io.StringIO()
+    show = bar(stream)
+    show(Progress("invoices.csv", 500, 50, 200))
+    assert stream.getvalue() == "\r" + "#" * 10 + "." * 30 + f" {500:>11,} invoices.csv            "
+    show(Progress("invoices.csv", 2000, 200, 200))
+    assert stream.getvalue().endswith(" \r")

@@ -29,21 +29,21 @@ class Leak:
 LEAKS = (
     Leak(
         "masked parent id",
-        "queries.py",
+        "scope.py",
         "elif value is not None and not self.readable(link.kind, value):",
         "elif value is None:",
         "an unreadable reference is masked",
     ),
     Leak(
         "masked contacts of an activity",
-        "queries.py",
+        "scope.py",
         "kept = tuple(id for id in value if self.readable(link.kind, id))",
         "kept = value",
         "unreadable references in a list are masked",
     ),
     Leak(
         "ended position at a hidden organisation",
-        "queries.py",
+        "scope.py",
         "if there and enough(",
         "if any(not in_force(p, reader.today) for p in held) or there and enough(",
         "a contact is readable only through readable organisations",
@@ -57,21 +57,21 @@ LEAKS = (
     ),
     Leak(
         "a contact's note across companies",
-        "queries.py",
+        "scope.py",
         "reached = all(self.holds(link.kind, id, need)",
         "reached = any(self.holds(link.kind, id, need)",
         "notes of the other company never travel with a contact",
     ),
     Leak(
         "activity of a hidden organisation through its contacts",
-        "queries.py",
+        "scope.py",
         "if not homes and kind.else_any is not None:",
         "if kind.else_any is not None and getattr(row, kind.else_any):",
         "an activity belongs to its organisation",
     ),
     Leak(
         "note about something hidden",
-        "queries.py",
+        "scope.py",
         "return bool(homes) and reached and (not isinstance(about, Reference) or self.readable(about.kind, about.id))",
         "return bool(homes) and reached",
         "a note about an unreadable record is unreadable",
@@ -114,14 +114,16 @@ LEAKS = (
     ),
     Leak(
         "order by a masked parent",
-        "queries.py",
-        "keyed = [(place(query, row), row) for row in found]",
-        "keyed = [(place(query, rows.get(query.kind.name, row.key) or row), row) for row in found]",
+        "evaluator.py",
+        "yield from islice(in_order(query, found), query.limit)",
+        "whole = in_order(query, [rows.get(query.kind.name, row.key) or row for row in found])\n"
+        "    seen = {row.key: row for row in found}\n"
+        "    yield from islice((seen[row.key] for row in whole), query.limit)",
         "sorting is a read",
     ),
     Leak(
         "condition on a masked parent",
-        "queries.py",
+        "evaluator.py",
         "if all(holds(getattr(seen, field)) for field, holds in linked):",
         "if all(holds(getattr(row, field)) for field, holds in linked):",
         "filtering is a read",
@@ -135,11 +137,11 @@ LEAKS = (
     ),
     Leak(
         "page borders",
-        "queries.py",
-        "    keyed.sort(key=lambda pair: pair[0][-1])\n",
-        "    keyed.sort(key=lambda pair: pair[0][-1])\n"
-        "    ids = sorted(row.key for row in rows.all(query.kind.name))[: query.limit] if query.limit else None\n"
-        "    keyed = [pair for pair in keyed if ids is None or query.after or pair[0][-1] in ids]\n",
+        "evaluator.py",
+        "yield from islice(in_order(query, found), query.limit)",
+        "ids = sorted(row.key for row in rows.all(query.kind.name))[: query.limit] if query.limit else None\n"
+        "    found = [row for row in found if ids is None or query.after or row.key in ids]\n"
+        "    yield from islice(in_order(query, found), query.limit)",
         "a page is cut from readable rows",
     ),
     Leak(

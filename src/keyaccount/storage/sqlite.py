@@ -17,6 +17,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +25,16 @@ import attrs
 
 from keyaccount.access import Reader
 from keyaccount.catalogue import KINDS
-from keyaccount.codec import assembled, moment, reader_of
+from keyaccount.codec import assembled, moment
 from keyaccount.errors import ConflictError, KeyAccountError, StorageDamaged, StorageUnavailable, ValidationError
 from keyaccount.model.entity import Entity
-from keyaccount.queries import Query, Total, best, grouped
+from keyaccount.queries import Query, Total, Window, best, check_totals, grouped, in_order
 from keyaccount.storage import Act, Change, Finding, Image, audit, migrations
 from keyaccount.storage.audit import chained, content, digested
 from keyaccount.storage.records import record_of
 from keyaccount.storage.restriction import parameters
 from keyaccount.storage.schema import Table, lookup_keys, search_text, table_of
-from keyaccount.storage.sql import Select, shown_fields
+from keyaccount.storage.sql import Select, Totals, several, shown_fields
 
 APPLICATION_ID = 0x6B616363
 """Marks a file as ours ("kacc")."""
@@ -42,6 +43,8 @@ _IDLE = 8
 _PATIENCE = 5.0
 _BESIDE = ("-journal", "-wal", "-shm")
 _BATCH = 500
+_TOGETHER = 100
+_STATEMENTS = 256
 
 
 class SQLiteStorage:
@@ -150,39 +153,76 @@ class SQLiteUnit:
         select = Select(query, self._parameters(query.reader))
         with _documented():
             found = _entities(query, self.connection.execute(select.rows(), select.parameters))
-            return iter(found) if query.text is None else iter(list(best(query, found))[: query.limit])
+            return iter(found) if query.text is None else islice(best(query, found), query.limit)
 
     def gather(self, queries: Sequence[Query]) -> list[list[Entity]]:
-        """Answer several queries on the same state."""
-        return [list(self.find(query)) if query.limit != 0 else [] for query in queries]
+        """Answer several queries on the same state: those of one reader in one statement, or one for each hundred."""
+        answers: list[list[Entity]] = [[] for _ in queries]
+        by_reader: dict[int, list[int]] = defaultdict(list)
+        for number, query in enumerate(queries):
+            if query.limit != 0:
+                by_reader[id(query.reader)].append(number)
+        for numbers in by_reader.values():
+            for start in range(0, len(numbers), _TOGETHER):
+                some = numbers[start : start + _TOGETHER]
+                for number, found in zip(some, self._together([queries[n] for n in some]), strict=True):
+                    answers[number] = found
+        return answers
 
-    def totals(self, query: Query, by: Collection[str] = ()) -> Iterator[Total]:
-        """Count rows."""
-        if query.text is not None:
-            return grouped(self.find(attrs.evolve(query, limit=None)), by)
-        select = Select(query, self._parameters(query.reader))
+    def _together(self, queries: Sequence[Query]) -> list[list[Entity]]:
+        """Answer some queries of one reader in one statement."""
+        if len(queries) == 1:
+            return [list(self.find(queries[0]))]
+        given = self._parameters(queries[0].reader)
+        rows: list[list[Sequence[Any]]] = [[] for _ in queries]
         with _documented():
-            rows = self.connection.execute(select.totals(by), select.parameters).fetchall()
-        read = [reader_of(query.kind.shapes[field]) for field in by]
-        totals = [
-            Total(
-                tuple(value if r is None or value is None else r(value) for r, value in zip(read, row, strict=False)),
-                row[-1],
-            )
-            for row in rows
-        ]
-        return iter(sorted(totals, key=lambda total: tuple(map(str, total.key))))
+            for number, *row in self.connection.execute(several(queries, given), given):
+                rows[number].append(row)
+            return [_arranged(query, _entities(query, some)) for query, some in zip(queries, rows, strict=True)]
+
+    def totals(
+        self,
+        query: Query,
+        by: Collection[str] = (),
+        windows: Sequence[Window] = (),
+        *,
+        sums: Collection[str] = (),
+        extremes: Collection[str] = (),
+    ) -> Iterator[Total]:
+        """Total what a reader may see of a query."""
+        check_totals(query.kind, by, windows, sums, extremes)
+        if query.text is not None:
+            found = self.find(attrs.evolve(query, limit=None))
+            return grouped(query.kind, found, by, windows, sums=sums, extremes=extremes)
+        asked = Totals(tuple(by), tuple(windows), tuple(sums), tuple(extremes))
+        with _documented():
+            try:
+                return iter(self._totals(query, asked, halves=False))
+            except sqlite3.OperationalError as error:
+                if "integer overflow" not in str(error):
+                    raise
+            return iter(self._totals(query, asked, halves=True))
+
+    def _totals(self, query: Query, asked: Totals, *, halves: bool) -> list[Total]:
+        select = Select(query, self._parameters(query.reader))
+        rows = self.connection.execute(select.totals(asked, halves=halves), select.parameters)
+        return asked.read(query.kind, rows, halves=halves)
 
     def acts(self, after: int = 0) -> Iterator[Act]:
         """Yield the acts after a sequence number, in their order."""
         with _documented():
-            return map(_act, self.connection.execute(f"{_ACTS} WHERE seq > ? ORDER BY seq", (after,)).fetchall())
+            sql = f"{_ACTS} WHERE seq > ? AND seq <> ? ORDER BY seq"
+            return map(_act, self.connection.execute(sql, (after, self._own())).fetchall())
 
     def act_of(self, key: str) -> Act | None:
         """Return the act written under a key, or None."""
         with _documented():
-            row = self.connection.execute(f"{_ACTS} WHERE key = ?", (key,)).fetchone()
+            row = self.connection.execute(f"{_ACTS} WHERE key = ? AND seq <> ?", (key, self._own())).fetchone()
             return None if row is None else _act(row)
+
+    def _own(self) -> int:
+        """Return the number of this unit's act, which is none of the acts before the unit has ended."""
+        return 0 if self._act is None else self._seq
 
     def images(self, kind: str, id: str) -> Iterator[Image]:
         """Yield everything one record has been, also in this unit."""
@@ -218,7 +258,7 @@ class SQLiteUnit:
             return {}
         if self._bound is None or self._bound[0] is not reader:
             self._bound = (reader, parameters(reader))
-        return self._bound[1]
+        return dict(self._bound[1])
 
     # -- writing
 
@@ -269,11 +309,13 @@ class SQLiteUnit:
 
     def _begin(self, act: Act) -> None:
         if self._act is None:
+            if act.key is not None and self.act_of(act.key) is not None:
+                raise ConflictError("Act", act.key)
             row = self.connection.execute("SELECT COALESCE(MAX(seq), 0) + 1 FROM act").fetchone()
             self._seq = row[0]
             told = (self._seq, moment(act.at), act.by, act.why, act.key)
             self.connection.execute("INSERT INTO act VALUES (?, ?, ?, ?, ?, NULL, '', X'', X'')", told)
-        self._act = act
+        self._act = attrs.evolve(self._act or act, request=act.request)
 
     def _check_versions(self, by_kind: dict[str, list[Change]]) -> None:
         for kind, changes in by_kind.items():
@@ -355,10 +397,16 @@ def _by_kind(changes: Sequence[Change]) -> dict[str, list[Change]]:
     return found
 
 
-def _entities(query: Query, rows: Iterable[tuple[Any, ...]]) -> list[Entity]:
+def _arranged(query: Query, found: list[Entity]) -> list[Entity]:
+    """Put the rows of a branch in order: a statement for several questions has none."""
+    return list(in_order(query, found) if query.text is None else islice(best(query, found), query.limit))
+
+
+def _entities(query: Query, rows: Iterable[Sequence[Any]]) -> list[Entity]:
     names = list(shown_fields(query.kind))
     cls = query.kind.cls
-    return [assembled(cls, dict(zip(names, row, strict=True))) for row in rows]
+    # not strict: a row of several questions is padded to their common width
+    return [assembled(cls, dict(zip(names, row, strict=False))) for row in rows]
 
 
 # ---- the file ----------------------------------------------------------------------------------------------------
@@ -372,7 +420,9 @@ def _checked(path: object) -> Path:
 
 def _connect(path: Path, patience: float) -> sqlite3.Connection:
     uri = f"{path.absolute().as_uri()}?mode=rw"
-    connection = sqlite3.connect(uri, uri=True, timeout=patience, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(
+        uri, uri=True, timeout=patience, isolation_level=None, check_same_thread=False, cached_statements=_STATEMENTS
+    )
     connection.execute("PRAGMA synchronous = EXTRA")  # FULL, and the folder: a journal that is gone stays gone
     connection.execute("PRAGMA foreign_keys = ON")
     return connection
