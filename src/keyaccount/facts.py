@@ -12,6 +12,7 @@ import attrs
 
 from keyaccount.calendars import ONE_DAY
 from keyaccount.catalogue import KINDS
+from keyaccount.contracts import Lead
 from keyaccount.model.activities import Activity
 from keyaccount.model.commerce import Invoice, Order
 from keyaccount.model.contacts import Contact, Position
@@ -57,6 +58,7 @@ class Facts:
     expected: Sequence[str]
     rules: Rules
     deputies_see_private: bool
+    lead: Lead
     speaking: AbstractSet[str]
     known_chains: dict[str, tuple[Organisation, ...]] = attrs.field(factory=dict)
 
@@ -150,6 +152,7 @@ def gather(view: View, on: date, *, contacts: Collection[str] = (), organisation
         expected=[row.key for row in found["expected"]],
         rules=_rules(view, found, notes, {note: told for note, row in about.items() if (told := _told(row, on))}, seen),
         deputies_see_private=view.work.policy.deputies_see_private,
+        lead=view.work.lead,
         speaking={a.organisation_id or "" for a in assignments if a.covers_subsidiaries}
         | {note.organisation_id or "" for note in notes if note.for_subsidiaries},
     )

@@ -238,7 +238,9 @@ def renewal_window(facts: Facts, subject: Subject) -> Iterator[ComputedNote]:
     """Warn of contracts from the day their alert is due to their end, while neither renewed nor terminated."""
     for organisation_id in subject.organisation_ids:
         windows = [
-            window for standing in facts.agreed.get(organisation_id, ()) if (window := _window(standing, facts.on))
+            window
+            for standing in facts.agreed.get(organisation_id, ())
+            if (window := _window(standing, facts.on, facts.lead))
         ]
         if windows:
             windows.sort()
@@ -255,12 +257,12 @@ def renewal_window(facts: Facts, subject: Subject) -> Iterator[ComputedNote]:
             yield ComputedNote(text, Severity.WARNING, "renewal-window", FrozenMap(params), organisation_id)
 
 
-def _window(standing: Standing, on: date) -> tuple[date, date, str] | None:
+def _window(standing: Standing, on: date, lead: contracts.Lead) -> tuple[date, date, str] | None:
     """Return the end, the notice deadline and the id of a contract that is in its renewal window on a day, or None."""
     deadline = contracts.deadline_of(standing)
     if standing.end is None or deadline is None or standing.known.terminated or standing.successors:
         return None
-    alert = contracts.alert_before(deadline, standing.known.kind, standing.known.account, contracts.LEAD_DAYS)
+    alert = contracts.alert_before(deadline, standing.known.kind, standing.known.account, lead)
     begun = max(alert, standing.known.start)
     return (standing.end, deadline, standing.known.id) if begun <= on <= standing.end else None
 

@@ -27,8 +27,8 @@ MOST = {
     "card of both": 12,
     "caller": 14,
     "notes_for": 8,
-    "panel": 13,
-    "data_quality": 9,
+    "panel": 14,
+    "data_quality": 10,
 }
 
 
