@@ -175,6 +175,7 @@ ANSWERS = told() + told_of_contracts()
 EUROS = ka.Money("1.50", "EUR")
 NEEDED: dict[str, dict[str, Any]] = {
     "Contract": {"starts_on": date(2026, 1, 1), "value": EUROS, "notice": ka.months(3)},
+    "Renewal": {"raised_on": date(2026, 11, 1), "due_on": date(2026, 12, 31), "steps": (ka.RenewalStep(to="lost"),)},
     "Order": {"ordered_on": date(2026, 1, 1), "lines": (ka.Line("p", unit_price=EUROS),)},
     "Invoice": {
         "issued_on": date(2026, 1, 1),
