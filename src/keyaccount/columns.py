@@ -439,12 +439,11 @@ def _made(target: Target, cell: Any, forms: Forms) -> Any:
     """Read a cell for a target; a blank one holds nothing, save in a text. Raises ValueError."""
     if target.many and isinstance(cell, (list, tuple)):
         return tuple(_made(attrs.evolve(target, many=False), one, forms) for one in cell)
-    if isinstance(target.shape, One):
-        return cell
     if target.many and target.part and isinstance(cell, str):
         return tuple(cell.splitlines())
+    sort: Any = type(target.shape)
     try:
-        return read(target.shape, cell, forms)
+        return reader_for(sort)(target.shape, cell, forms)
     except ValueError:
         if isinstance(cell, str) and not cell.strip():
             return None
@@ -453,26 +452,34 @@ def _made(target: Target, cell: Any, forms: Forms) -> Any:
         raise ValueError(f"cannot be read: {type(error).__name__}") from None
 
 
-def read(shape: Shape, cell: Any, forms: Forms) -> Any:
-    """Read one cell as a shape wants it: text by its form, a value of a data frame as it is.
+@functools.cache
+def reader_for(sort: type[Shape]) -> Callable[[Any, Any, Forms], Any]:
+    """Return what reads a cell for a shape of a sort: text by its form, a value of a data frame as it is.
 
-    Raises ValueError with the reason where it cannot be read. An amount without its currency comes back as a Decimal.
+    It raises ValueError with the reason where a cell cannot be read; an amount comes back without its currency.
     """
-    if isinstance(shape, Day):
-        return _day(cell, forms)
-    if isinstance(shape, (Amount, Exact, Degrees, Whole, Number)):
-        return _number(shape, cell, forms)
-    if isinstance(shape, Flag):
-        return _flag(cell)
-    if isinstance(shape, Moment):
-        return _moment(cell, forms)
-    if isinstance(shape, Choice):
-        word = as_text(cell).strip()
-        return next((known for known in shape.words if known.casefold() == word.casefold()), word)
-    if isinstance(shape, Rank):
-        name = as_text(cell).strip().upper()
-        return shape.of.__members__.get(name, cell)
-    return as_text(cell) if isinstance(shape, (Text, Refer, Ident)) else _json(cell)
+    if issubclass(sort, (Text, Refer, Ident)):
+        return lambda _, cell, __: cell if type(cell) is str else as_text(cell)
+    if issubclass(sort, Day):
+        return lambda _, cell, forms: _day(cell, forms)
+    if issubclass(sort, (Amount, Exact, Degrees)):
+        return lambda _, cell, forms: _number(cell, forms)
+    if issubclass(sort, (Whole, Number)):
+        return lambda _, cell, forms: _whole(cell, forms)
+    if issubclass(sort, Flag):
+        return lambda _, cell, __: _flag(cell)
+    if issubclass(sort, Moment):
+        return lambda _, cell, forms: _moment(cell, forms)
+    if issubclass(sort, Choice):
+        return lambda shape, cell, _: _word(shape, cell)
+    if issubclass(sort, Rank):
+        return lambda shape, cell, _: shape.of.__members__.get(as_text(cell).strip().upper(), cell)
+    return lambda _, cell, __: cell if issubclass(sort, One) else _json(cell)
+
+
+def _word(shape: Choice, cell: Any) -> str:
+    word = as_text(cell).strip()
+    return next((known for known in shape.words if known.casefold() == word.casefold()), word)
 
 
 def as_text(cell: Any) -> str:
@@ -497,19 +504,21 @@ def _json(cell: Any) -> Any:
     return as_text(cell)
 
 
-def _number(shape: Shape, cell: Any, forms: Forms) -> Any:
+def _number(cell: Any, forms: Forms) -> Any:
     if isinstance(cell, Money):
         return cell
-    whole = isinstance(shape, (Whole, Number))
-    if whole and isinstance(cell, float) and cell.is_integer() and abs(cell) < _EXACT_FLOATS:
-        return int(cell)
     value = _decimal(cell, forms)
     if value is None:
         form = f" with the decimal sign {forms.decimal!r}" if isinstance(cell, str) else ""
         raise ValueError(f"is no number{form}")
-    if not whole:
-        return value
-    if value != int(value):
+    return value
+
+
+def _whole(cell: Any, forms: Forms) -> int:
+    if isinstance(cell, float) and cell.is_integer() and abs(cell) < _EXACT_FLOATS:
+        return int(cell)
+    value = _number(cell, forms)
+    if isinstance(value, Money) or value != int(value):
         raise ValueError("is no whole number")
     return int(value)
 
