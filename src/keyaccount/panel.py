@@ -98,10 +98,10 @@ def _counted(view: View, organisation: str, on: date) -> tuple[Counter[str], Cou
     counts: Counter[str] = Counter()
     open_counts = Counter(dict.fromkeys((*CLOSABLE, *POINTED_TO), 0))
     at: dict[str, Any] = {"organisation_id": organisation}
-    for cls in (Activity, Order):
-        for total in view.totals(view.query(cls, **at), ("open",)):
-            counts[_DAY_OF[cls][0]] += total.count
-            open_counts[_DAY_OF[cls][0]] += total.count if total.key[0] else 0
+    for closing in (Activity, Order):
+        for total in view.totals(view.query(closing, **at), ("open",)):
+            counts[_DAY_OF[closing][0]] += total.count
+            open_counts[_DAY_OF[closing][0]] += total.count if total.key[0] else 0
     for cls in (ServiceNote, Contract, Invoice):
         counts[_DAY_OF[cls][0]] += view.count(view.query(cls, **at))
     open_counts["contracts"] = view.count(view.query(Contract, **at, last_day=at_least(on)))
