@@ -16,7 +16,7 @@ from keyaccount.catalogue import Kind
 from keyaccount.errors import Problem, ValidationError, nearest, shown
 from keyaccount.model.entity import Entity
 from keyaccount.model.rights import Right
-from keyaccount.shapes import Choice, Day, Flag, Ident, Many, Moment, Number, Rank, Refer, Shape, Text
+from keyaccount.shapes import Choice, Day, Flag, Ident, Many, Moment, Number, Rank, Refer, Shape, Text, Whole
 
 Key: TypeAlias = tuple[Any, ...]
 """Where a row stands in an order: a (rank, scalar) pair for each ordered field, then the id. Plain JSON inside."""
@@ -148,6 +148,8 @@ def conditions(kind: Kind, given: Mapping[str, Any], *, inner: bool = False) -> 
 def _refused(shape: Shape, test: Test, *, inner: bool) -> str | None:
     if test.op in ("dialled", *CLOSURES):
         return None if inner else "cannot be asked here"
+    if isinstance(shape, Many) and not shape.sought:
+        return "cannot be asked for"
     if test.op == "is_none":
         return None
     if test.op in ("between", "at_least", "at_most") and (shape.many or not _scalar(shape)):
@@ -192,7 +194,8 @@ def check_totals(
     for window in windows:
         shape = kind.shapes.get(window.field)
         if shape is not None and _dated(shape):
-            borders = ((border, shape.reason(border)) for border in (window.start, window.end))
+            given = [border for border in (window.start, window.end) if border is not None]
+            borders = ((border, shape.reason(border)) for border in given)
             problems += [
                 Problem(kind.name, window.field, shown(border), reason) for border, reason in borders if reason
             ]
@@ -215,7 +218,7 @@ def groups(shape: Shape) -> bool:
 
 
 def _compares(shape: Shape) -> bool:
-    return isinstance(shape, (Text, Ident, Refer, Choice, Flag, Number, Rank, Day, Moment))
+    return isinstance(shape, (Text, Ident, Refer, Choice, Flag, Number, Whole, Rank, Day, Moment))
 
 
 def _dated(shape: Shape) -> bool:
@@ -240,7 +243,7 @@ def _ranked(shape: Shape, value: Any) -> tuple[int, Any]:
     """Order nothing after everything, but an open start before it."""
     if value is None:
         return (0 if isinstance(shape, Day) and shape.unbounded == "start" else 2, 0)
-    return (1, ordinal(shape.key(value)))
+    return (1, ordinal(shape.measure(value)))
 
 
 def ordinal(value: Any) -> Any:

@@ -13,6 +13,7 @@ from keyaccount import phones
 from keyaccount.asking import CLOSURES, Key, Query, Test, Total, Window, check_totals, key_order, ordinal, place
 from keyaccount.catalogue import Kind
 from keyaccount.model.entity import Entity
+from keyaccount.money import Money
 from keyaccount.rows import Rows
 from keyaccount.scope import Scope
 from keyaccount.search import score
@@ -222,7 +223,9 @@ def _within(shape: Shape, value: Any, op: str, wanted: Any) -> bool:
     if value is None:
         side = shape.unbounded if isinstance(shape, Day) else ""
         return (side == "end" and op == "at_least") or (side == "start" and op == "at_most")
-    own = ordinal(shape.key(value))
+    own = ordinal(shape.measure(value))
     low, high = wanted if op == "between" else (wanted, None) if op == "at_least" else (None, wanted)
-    above_low = low is None or ordinal(shape.key(low)) <= own
-    return above_low and (high is None or own <= ordinal(shape.key(high)))
+    if isinstance(value, Money) and any(b is not None and b.currency != value.currency for b in (low, high)):
+        return False
+    above_low = low is None or ordinal(shape.measure(low)) <= own
+    return above_low and (high is None or own <= ordinal(shape.measure(high)))

@@ -54,11 +54,12 @@ class Draft:
         """The fields that will hold something else, or were given so as the desk sees them; all of a new record."""
         if self.stored is None or self.seen is None:
             return frozenset(self.kind.shapes)
-        if self.after == self.stored:
-            return frozenset()
         fields = {field for field in self.kind.shapes if getattr(self.after, field) != getattr(self.stored, field)}
         given = {
-            link.field for link in self.kind.links if getattr(self.given, link.field) != getattr(self.seen, link.field)
+            link.field
+            for link in self.kind.links
+            if link.field not in dict(self.kind.stamped)
+            and getattr(self.given, link.field) != getattr(self.seen, link.field)
         }
         return frozenset(fields | given)
 
@@ -81,7 +82,8 @@ def put(view: View, entities: Iterable[object], *, later: Later | None = None) -
     drafts = _drafts(view, given)
     written = [draft for draft in drafts if draft.creates or draft.after != draft.stored]
     if view.reader is not None and (problems := list(_dangling(view, drafts, None))):
-        _authorise(view, written)
+        # also where a masked reference was guessed and nothing changes: a wrong guess is refused for want of the right
+        _authorise(view, [draft for draft in drafts if draft.creates or draft.changed])
         raise ValidationError(problems)
     if written:
         managers = _managers(view, written)

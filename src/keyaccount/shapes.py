@@ -52,6 +52,10 @@ class Shape:
         """Return what the value compares by."""
         return value
 
+    def measure(self, value: Any) -> Any:
+        """Return what the value is put in order by."""
+        return self.key(value)
+
     def keys(self, value: Any) -> Iterable[Any]:
         """Return the keys a stored value is found under: its own, or one for each of its items."""
         return () if value is None else (self.key(value),)
@@ -190,11 +194,17 @@ class Degrees(Shape):
 class Whole(Shape):
     """A whole number, negative ones too: what sums are made of."""
 
+    adds_up: ClassVar[bool] = True
+
     def reason(self, value: Any) -> str | None:
         """Refuse what is no such number."""
         if isinstance(value, bool) or not isinstance(value, int) or not -_LARGEST <= value <= _LARGEST:
             return "must be a whole number"
         return None
+
+    def integer(self, value: Any) -> int | None:
+        """Return the number itself."""
+        return None if value is None else int(value)
 
 
 _LARGEST = 1 << 62
@@ -237,6 +247,10 @@ class Amount(Shape):
         if not isinstance(value, Money):
             return f"must be Money, not {type(value).__name__}"
         return None if abs(value.units) <= _LARGEST_AMOUNT else "is larger than 10**12"
+
+    def measure(self, value: Money) -> int:
+        """Return ten-thousandths, whatever the currency: amounts of different ones are put in order by their number."""
+        return value.units
 
     def key(self, value: Money) -> str:
         """Return ten-thousandths and currency as one text, equal for equal money.

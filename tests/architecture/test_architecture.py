@@ -14,17 +14,18 @@ SOURCE = pathlib.Path(__file__).parents[2] / "src" / "keyaccount"
 # From the ground up; a module imports only from the floors below its own, or its own floor without a cycle.
 FLOORS = [
     {"errors", "values", "spans", "phones", "cells", "files", "_version"},
-    {"results", "money", "calendars", "shapes"},
+    {"results", "money", "calendars", "shapes", "sheets"},
     {"deadlines"},
     {"model"},
     {"catalogue"},
     {"access", "search", "responsible", "visibility", "charts", "succession", "contracts"},
-    {"figures", "accounts", "questions"},
+    {"figures", "accounts", "questions", "renewals"},
     {"renewal_rate", "retention", "movements", "expiring", "portfolio"},
     {"asking", "rows", "scope", "evaluator", "queries", "codec", "requests"},
     {"storage"},
     {"view"},
-    {"gate", "gate_checks", "facts", "providers", "history", "merging", "reach"},
+    {"gate", "gate_checks", "facts", "providers", "history", "merging", "reach", "rosters"},
+    {"columns", "rejects", "tables", "details", "exchange", "dumps"},
     {"cards", "panel", "data_quality"},
     {"mailing"},
     {"areas", "desk", "book", "demonstration", "terminal", "__main__", "__init__", "testing"},
@@ -32,7 +33,7 @@ FLOORS = [
 RULES = {
     *("charts", "access", "visibility", "responsible", "phones", "spans", "calendars", "search"),
     *("deadlines", "succession", "contracts", "figures", "accounts", "questions"),
-    *("renewal_rate", "retention", "movements", "expiring", "portfolio"),
+    *("renewal_rate", "retention", "movements", "expiring", "portfolio", "renewals"),
 }
 CORE = {"attrs", "attr", "cattrs", "dateutil", "phonenumbers"}
 

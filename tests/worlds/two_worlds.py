@@ -33,7 +33,7 @@ from operator import attrgetter
 from pathlib import Path
 from random import Random
 from types import SimpleNamespace
-from typing import Any, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 import attrs
 
@@ -53,6 +53,8 @@ from keyaccount.visibility import Subject
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Entity)
+Name: TypeAlias = tuple[str, str]
+"""A record by its kind and id."""
 
 MOMENT = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)
 TODAY = MOMENT.date()
@@ -112,7 +114,8 @@ class Chooser:
 
     `seen` and `unseen` are ids by kind. `covering` is off where a right on subsidiaries would flow through a hidden
     organisation: that is a right of the user's own, which must not differ. `taken` are ids and external references
-    that hidden organisations have in both worlds.
+    that hidden organisations have in both worlds. `moved` are records with a past that may differ, `private`
+    are organisations that are seen though they are private; between the two of a `sandwich` stands a hidden one.
     """
 
     random: Random
@@ -120,6 +123,9 @@ class Chooser:
     unseen: dict[str, list[str]]
     covering: bool = True
     taken: list[dict[str, Any]] = attrs.field(factory=list)
+    moved: list[Name] = attrs.field(factory=list)
+    private: list[str] = attrs.field(factory=list)
+    sandwich: tuple[str, str] | None = None
     made: int = 0
     mark: str = "n"
 
@@ -433,9 +439,18 @@ SPARE_ROLES = (None, None, "managing director", "sales manager")
 
 @attrs.define
 class Scene:
-    """The rows of one side, by kind and id, on their way into a book."""
+    """The rows of one side, by kind and id, on their way into a book.
 
-    rows: dict[tuple[str, str], Entity] = attrs.field(factory=dict)
+    `pasts` are the states that records had before (None: removed), the first one first. `moved` were put where they
+    hang now, `joined` came there by the merge of `FORMER` into the organisation `winner`; `passed` has been and is not.
+    """
+
+    rows: dict[Name, Entity] = attrs.field(factory=dict)
+    pasts: dict[Name, list[Entity | None]] = attrs.field(factory=dict)
+    passed: list[Entity] = attrs.field(factory=list)
+    moved: list[Name] = attrs.field(factory=list)
+    joined: list[Name] = attrs.field(factory=list)
+    winner: str | None = None
 
     def add(self, *rows: Entity) -> None:
         """Take rows, in place of those with their ids."""
@@ -481,6 +496,7 @@ def visible(c: Chooser, variant: Variant) -> Scene:
     for number, note in enumerate(c.some(scene.of(ka.ServiceNote), 4)):
         scene.add(c.shaped(ka.Acknowledgement, id=f"v-seen-{number}", note_id=note.id, user_id=c.one(STEPS)))
     _business(c, scene, "v", c.seen["Organisation"])
+    _choose_moved(c, scene)
     return scene
 
 
@@ -606,7 +622,7 @@ def _entangle(c: Chooser, both: Scene, scene: Scene) -> None:
 
 def with_hidden(c: Chooser, scene: Scene, variant: Variant, sandwich: tuple[str, str] | None) -> Scene:
     """Return the scene with records around it that the user may not read, and what refers to them."""
-    both = Scene(dict(scene.rows))
+    both = Scene(dict(scene.rows), moved=scene.moved, joined=scene.joined, winner=scene.winner)
     _hidden_organisations(c, both, variant, sandwich)
     _hidden_people(c, both, scene, variant)
     for number in range(c.random.randint(2, 6)):
@@ -728,6 +744,135 @@ def _sandwich(c: Chooser, scene: Scene) -> tuple[str, str] | None:
     return None
 
 
+# ---- what has been ---------------------------------------------------------------------------------------------------
+
+FORMER = "v-org-former"
+"""The id of an organisation that was merged into one that is seen: the same in both worlds, as its alias is."""
+
+
+def _choose_moved(c: Chooser, scene: Scene) -> None:
+    """Choose what once hung on something else; both worlds choose the same, for a move is a version more."""
+    open_ones = [row.id for row in scene.of(ka.Organisation) if not row.private]
+    movable: list[Entity] = [*scene.of(ka.ServiceNote), *scene.of(ka.Activity)]
+    movable += [row for row in scene.of(ka.Assignment) if row.organisation_id in (None, *open_ones)]
+    scene.moved = [name_of(row) for row in c.some(movable, 6)]
+    if open_ones and c.chance(0.4):
+        scene.winner = c.one(open_ones)
+        kinds: tuple[type[Any], ...] = (ka.Position, ka.Grant, ka.ServiceNote, ka.Activity)
+        there = [row for kind in kinds for row in scene.of(kind) if row.organisation_id == scene.winner]
+        scene.joined = [name_of(row) for row in c.some(there, 4) if name_of(row) not in scene.moved]
+
+
+def name_of(row: Entity) -> Name:
+    """Return a record's kind and id."""
+    return type(row).__name__, row.key
+
+
+def with_past(c: Chooser, scene: Scene) -> Scene:
+    """Give records a past: on something that cannot be read for what is seen, on what is seen for what is hidden."""
+    _passed(c, scene)
+    for name in scene.moved:
+        row = scene.rows[name]
+        scene.pasts[name] = [earlier(c, row, **_was_away(c, scene, row))]
+    for name in scene.joined:
+        there = attrs.evolve(cast("Any", scene.rows[name]), organisation_id=FORMER)
+        scene.pasts[name] = [earlier(c, there), there]
+    _born_again(c, scene)
+    _was_seen(c, scene)
+    return scene
+
+
+def _passed(c: Chooser, scene: Scene) -> None:
+    """Make records that are removed when the calls begin: an organisation with all that hung on it, a merged one."""
+    scene.passed = [
+        c.shaped(ka.Organisation, id="h-passed", name=c.one(NAMES), parent_id=None, private=False, refs={}),
+        c.shaped(ka.Contact, id="h-passed-contact", name=c.one(NAMES), refs={}, created_by="kam"),
+        _position(c, "h-passed-at", "h-passed-contact", "h-passed"),
+        c.shaped(ka.Activity, id="h-passed-act", organisation_id="h-passed", contact_ids=(), by_id="kam", kind="call"),
+    ]
+    if scene.winner is not None:
+        handed_on: dict[str, Any] = {"phones": (), "emails": (), "addresses": (), "refs": {}}
+        kept: dict[str, Any] = {"name": c.one(NAMES), "parent_id": None, "private": False, **handed_on}
+        scene.passed.append(c.shaped(ka.Organisation, id=FORMER, **kept))
+
+
+def _was_away(c: Chooser, scene: Scene, row: Entity) -> dict[str, Any]:
+    """Choose what made a record unreadable once: what it hung on, or what it was about."""
+    away = c.one([*_hidden(scene, ka.Organisation), "h-passed"])
+    person = c.one([*_hidden(scene, ka.Contact), "h-passed-contact"])
+    act = ka.Reference("Activity", c.one([*_hidden(scene, ka.Activity), "h-passed-act"]))
+    ways: list[dict[str, Any]] = [{"organisation_id": away}]
+    if isinstance(row, ka.ServiceNote):
+        with_person = {"contact_id": person, "for_subsidiaries": False}
+        ways += [with_person, with_person | {"organisation_id": None}, {"about": act}]
+    if isinstance(row, ka.Activity):
+        ways += [{"organisation_id": None, "contact_ids": (person,)}]
+    if isinstance(row, ka.Assignment):
+        ways = [{"organisation_id": away, "contact_id": None}]
+    return c.one(ways)
+
+
+def _born_again(c: Chooser, scene: Scene) -> None:
+    """Let notes that are seen have been others before, on something that cannot be read, and removed there."""
+    acknowledged = {row.note_id for row in scene.of(ka.Acknowledgement)}
+    fresh = [row for row in scene.of(ka.ServiceNote) if row.id.startswith("v-") and row.id not in acknowledged]
+    for row in c.some([row for row in fresh if name_of(row) not in scene.pasts], 2):
+        scene.pasts[name_of(row)] = [earlier(c, row, **_was_away(c, scene, row)), None]
+
+
+def _was_seen(c: Chooser, scene: Scene) -> None:
+    """Let hidden records have hung on what is seen."""
+    kinds: tuple[type[Any], ...] = (ka.ServiceNote, ka.Activity, ka.Assignment)
+    rows = [row for kind in kinds for row in scene.of(kind) if row.id.startswith(("h-note", "h-activity", "h-deputy"))]
+    for row in c.some(rows, 4):
+        home: dict[str, Any] = {"organisation_id": c.one([id for id in scene.ids()["Organisation"] if id[0] == "v"])}
+        home |= {"contact_id": None, "about": None} if isinstance(row, ka.ServiceNote) else {}
+        scene.pasts[name_of(row)] = [earlier(c, row, **home)]
+
+
+def earlier(c: Chooser, row: E, **was: Any) -> E:
+    """Return what a record may have been before: hung elsewhere, and with other contents in any case."""
+    kind = KINDS[type(row).__name__]
+    links = (link.field for link in kind.links)
+    kept = {"id", "version", "about", "role", "principal", *kind.fixed, *dict(kind.stamped), *links, *was}
+    fields = [name for name in shapes.shapes_of(type(row)) if name not in kept]
+    there = attrs.evolve(row, **was)
+    for _ in range(30):
+        names = c.random.sample(fields, c.random.randint(1, min(4, len(fields))))
+        other = {name: of_shape(c, name, kind.shapes[name]) for name in names}
+        try:
+            found = attrs.evolve(there, **other)
+        except ka.ValidationError:
+            continue
+        if found != there:
+            return found
+    raise NoRecord(f"no earlier {kind.name} can be made of {row!r}")
+
+
+def come_about(office: ka.Desk, scene: Scene) -> None:
+    """Write a scene into a book: each record as it was, state by state, and then as it is."""
+    begun = [scene.pasts[name][0] if name in scene.pasts else row for name, row in scene.rows.items()]
+    office.put(*scene.passed, *(row for row in begun if row is not None))
+    for name, past in scene.pasts.items():
+        now = [] if name in scene.joined else [scene.rows[name]]
+        for state in (*past[1:], *now):
+            _becomes(office, name, state)
+    if scene.winner is not None:
+        office.merging.merge(ka.Organisation, scene.winner, FORMER)
+    for row in reversed(scene.passed):
+        if row.key != FORMER:
+            office.remove(type(row), row.key)
+
+
+def _becomes(office: ka.Desk, name: Name, state: Entity | None) -> None:
+    kind, id = KINDS[name[0]].cls, name[1]
+    if state is None:
+        office.remove(kind, id)
+    else:
+        stored = office.find(kind, id=id)
+        office.put(attrs.evolve(state, version=stored[0].version if stored else 0))
+
+
 # ---- a provider of the host's ----------------------------------------------------------------------------------------
 
 SIGHT_USED = frozenset({"get", "find", "count", "on"})
@@ -800,9 +945,12 @@ def build(seed: int) -> Pair:
     scene = visible(c, variant)
     sandwich = _sandwich(c, scene) if between else None
     absent = c.chance(0.6)
-    left = scene if absent else _other(c, seed * 2 + 1, scene, variant, sandwich)
+    left = _alone(c, seed, scene) if absent else _other(c, seed * 2 + 1, scene, variant, sandwich)
     right = _other(c, seed * 2, scene, variant, sandwich)
     c.seen = scene.ids()
+    c.sandwich = sandwich
+    c.private = [row.id for row in scene.of(ka.Organisation) if row.private]
+    c.moved = sorted({name for side in (left, right) for name in (*side.pasts, *map(name_of, side.passed))})
     for side in (left, right):
         for kind, ids in side.ids().items():
             c.unseen.setdefault(kind, []).extend(id for id in ids if id.startswith("h-"))
@@ -820,17 +968,24 @@ def _taken(left: Scene, right: Scene) -> list[dict[str, Any]]:
     return clashes + [{"refs": {"erp": ref}} for ref in sorted(refs[0] & refs[1])]
 
 
+def _alone(c: Chooser, seed: int, scene: Scene) -> Scene:
+    """Leave hidden records out: what could not be read has passed."""
+    own = Chooser(Random(f"alone {seed}"), dict(c.seen), {}, mark="h")  # noqa: S311 - reproducible, not secret
+    return with_past(own, Scene(scene.rows, moved=scene.moved, joined=scene.joined, winner=scene.winner))
+
+
 def _other(c: Chooser, seed: int, scene: Scene, variant: Variant, sandwich: tuple[str, str] | None) -> Scene:
     """Add hidden records by choices of their own, so that the calls that follow stay the same."""
     own = Chooser(Random(f"hidden {seed}"), dict(c.seen), {}, mark="h")  # noqa: S311 - reproducible, not secret
-    return with_hidden(own, scene, variant, sandwich)
+    return with_past(own, with_hidden(own, scene, variant, sandwich))
 
 
 def _side(scene: Scene, variant: Variant) -> Side:
     providers = [ka.Provider("look", look_around), ka.Provider("stumble", stumble)]
     book = ka.Book(MemoryStorage(), policy=variant.policy, region="DE", clock=lambda: MOMENT, providers=providers)
     office = book.trusted("setup")
-    office.put(*scene.rows.values())
+    with steady(Mint(1_600_000_000_000), page=desks.PAGE):
+        come_about(office, scene)
     office.put(attrs.evolve(office.get(ka.User, "leaver"), active=False))
     for row in office.find(ka.Organisation, category="payment"):
         if row.id.startswith("h-"):
@@ -875,7 +1030,8 @@ Generator = Callable[[Chooser], Given | Script]
 GENERATORS: dict[str, list[Generator]] = {}
 """The calls of a desk by name, each with one way, or several, to choose its arguments."""
 WEIGHTS = {"desk.put": 10, "desk.find": 6, "desk.put_many": 2, "desk.remove": 2, "desk.card": 2, "desk.user_id": 0.2}
-WEIGHTS |= {f"desk.people.{name}": 0.3 for name in ("who_may_read", "orphaned", "make_private", "hand_over")}
+WEIGHTS |= {"desk.history": 3, "desk.transaction": 2, "desk.service_notes.dismiss": 2, "desk.people.break_glass": 3}
+WEIGHTS |= {f"desk.people.{name}": 0.3 for name in ("who_may_read", "orphaned", "hand_over")}
 WEIGHTS |= dict.fromkeys(("desk.read_csv", "desk.from_frame", "desk.load", "desk.dump"), 0.1)
 TRUSTED_ONLY = frozenset({"desk.people.who_may_read", "desk.people.orphaned", "desk.renewals.raise_alerts"})
 TRUSTED_ONLY |= {"desk.read_csv", "desk.from_frame", "desk.load", "desk.dump"}
@@ -1392,8 +1548,9 @@ def _revoke(c: Chooser) -> Given:
 @asks("desk.people.break_glass")
 def _break_glass(c: Chooser) -> Given:
     """Break the glass of what is seen or missing: for something hidden it is the right to read it, which differs."""
-    private = [id for id in c.seen["Organisation"] if id.startswith("v-")]
-    return given(c.one([*private, "missing"]), reason="an audit", minutes=c.maybe(5))
+    seen = [id for id in c.seen["Organisation"] if id.startswith("v-")]
+    chosen = c.private if c.private and c.chance(0.7) else seen
+    return given(c.one([*chosen, "missing"]), reason="an audit", minutes=c.maybe(5))
 
 
 @asks("desk.history")
@@ -1402,10 +1559,24 @@ def _versions(c: Chooser) -> Given:
     return given(kind, c.id(kind.__name__))
 
 
+@asks("desk.history")
+def _versions_of_moved(c: Chooser) -> Given:
+    """Ask for the past of what was moved, or of what is no more."""
+    kind, id = c.one(c.moved)
+    return given(KINDS[kind].cls, id)
+
+
 @asks("desk.merging.merge")
 def _merge(c: Chooser) -> Given:
     kind = c.one((ka.Organisation, ka.Contact))
     return given(kind, c.id(kind.__name__), c.id(kind.__name__))
+
+
+@asks("desk.merging.merge")
+def _merge_around(c: Chooser) -> Given:
+    """Merge what a hidden organisation stands between, either way."""
+    ends = c.sandwich or (c.id("Organisation"), c.id("Organisation"))
+    return given(ka.Organisation, *(ends if c.chance(0.3) else reversed(ends)))
 
 
 @asks("desk.merging.undo")

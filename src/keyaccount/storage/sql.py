@@ -178,7 +178,21 @@ class Select:
             if test.op == "is":
                 return f"{column} = {self.bind(_kept(shape, shape.normal(test.value)))}"
             return f"{column} IN {self.bind_all(_kept(shape, shape.normal(value)) for value in test.value)}"
+        if isinstance(shape, Amount):
+            return self._within_amount(kind, at, field, test)
         return self._within(column, shape, test)
+
+    def _within_amount(self, kind: Kind, at: str, field: str, test: Test) -> str:
+        """Compare amounts of the same currency; those in another lie in no range."""
+        low, high = (
+            test.value if test.op == "between" else (test.value, None) if test.op == "at_least" else (None, test.value)
+        )
+        column, currency = self._ordered(kind, at, field), f"{at}.{_quoted(field + '_currency')}"
+        return " AND ".join(
+            f"{column} {sign} {self.bind(bound.units)} AND {currency} = {self.bind(bound.currency)}"
+            for sign, bound in ((">=", low), ("<=", high))
+            if bound is not None
+        )
 
     def _within(self, column: str, shape: Shape, test: Test) -> str:
         low, high = (
@@ -243,6 +257,8 @@ class Select:
 
     def _ordered(self, kind: Kind, at: str, field: str) -> str:
         shape = kind.shapes[field]
+        if isinstance(shape, Amount):
+            return f"{at}.{_quoted(field)}"
         return self._shown(kind, at, field, folded=isinstance(shape, Text) and shape.folded)
 
     def _later(self, kind: Kind, at: str, after: Key) -> str:
