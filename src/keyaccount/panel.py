@@ -98,18 +98,12 @@ def _counted(view: View, organisation: str, on: date) -> tuple[Counter[str], Cou
     counts: Counter[str] = Counter()
     open_counts = Counter(dict.fromkeys((*CLOSABLE, *POINTED_TO), 0))
     at: dict[str, Any] = {"organisation_id": organisation}
-    for cls, by_openness in (
-        (Activity, True),
-        (Order, True),
-        (ServiceNote, False),
-        (Contract, False),
-        (Invoice, False),
-    ):
-        key, _ = _DAY_OF[cls]
-        for total in view.totals(view.query(cls, **at), ("open",) if by_openness else ()):
-            counts[key] += total.count
-            if by_openness:
-                open_counts[key] += total.count if total.key[0] else 0
+    for closing in (Activity, Order):
+        for total in view.totals(view.query(closing, **at), ("open",)):
+            counts[_DAY_OF[closing][0]] += total.count
+            open_counts[_DAY_OF[closing][0]] += total.count if total.key[0] else 0
+    for cls in (ServiceNote, Contract, Invoice):
+        counts[_DAY_OF[cls][0]] += view.count(view.query(cls, **at))
     open_counts["contracts"] = view.count(view.query(Contract, **at, last_day=at_least(on)))
     open_counts["invoices"] = view.count(view.query(Invoice, **at, settled_on=at_least(on + ONE_DAY)))
     kinds: set[str] = set()
