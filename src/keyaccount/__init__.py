@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     from keyaccount.exchange import (
         Progress as Progress,
     )
+    from keyaccount.figures import Figure as Figure
     from keyaccount.model.activities import Activity as Activity
     from keyaccount.model.commerce import (
         Invoice as Invoice,
@@ -249,6 +250,7 @@ _PLACES = {
         "UnknownContext",
         "ValidationError",
     ),
+    "figures": ("Figure",),
     "model.activities": ("Activity",),
     "model.contacts": ("Contact", "ContactRole", "Position"),
     "model.commerce": ("Invoice", "Line", "Order", "Payment", "Product"),

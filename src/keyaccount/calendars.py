@@ -26,12 +26,31 @@ def plus_months(start: date, months: int) -> date:
 
     Raises ValidationError where the day would lie outside the years 1 to 9999.
     """
-    from dateutil.relativedelta import relativedelta
-
     try:
-        return start + relativedelta(months=months)
-    except (ValueError, OverflowError):
+        year, month = divmod(start.year * 12 + start.month - 1 + months, 12)
+        return date(year, month + 1, start.day if start.day < _CLAMPED_FROM else min(start.day, _length(year, month)))
+    except (TypeError, ValueError, OverflowError):
         raise ValidationError.of("date", "months", months, "leads outside the years 1 to 9999") from None
+
+
+_CLAMPED_FROM = 29
+_LENGTHS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+
+
+def _length(year: int, month: int) -> int:
+    """Return how many days a month has (0: January)."""
+    leap = month == 1 and year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    return _LENGTHS[month] + leap
+
+
+def months_between(start: date, day: date) -> int:
+    """Return how many whole anchored months lie between two days: the most that do not lead past `day`.
+
+    >>> months_between(date(2026, 1, 31), date(2026, 2, 28)), months_between(date(2026, 1, 31), date(2026, 3, 30))
+    (1, 1)
+    """
+    count = (day.year - start.year) * 12 + day.month - start.month
+    return count if plus_months(start, count) <= day else count - 1
 
 
 @attrs.frozen(repr=False)

@@ -15,9 +15,12 @@ SOURCE = pathlib.Path(__file__).parents[2] / "src" / "keyaccount"
 FLOORS = [
     {"errors", "values", "spans", "phones", "_version"},
     {"results", "money", "calendars", "shapes"},
+    {"deadlines"},
     {"model"},
     {"catalogue"},
-    {"access", "search", "responsible", "visibility", "charts"},
+    {"access", "search", "responsible", "visibility", "charts", "succession", "contracts"},
+    {"figures", "accounts", "questions"},
+    {"renewal_rate", "retention", "movements", "expiring", "portfolio"},
     {"queries", "codec", "requests"},
     {"storage"},
     {"view"},
@@ -25,7 +28,11 @@ FLOORS = [
     {"cards"},
     {"areas", "desk", "book", "demonstration", "terminal", "__main__", "__init__", "testing"},
 ]
-RULES = {"charts", "access", "visibility", "responsible", "phones", "spans", "calendars", "search"}
+RULES = {
+    *("charts", "access", "visibility", "responsible", "phones", "spans", "calendars", "search"),
+    *("deadlines", "succession", "contracts", "figures", "accounts", "questions"),
+    *("renewal_rate", "retention", "movements", "expiring", "portfolio"),
+}
 CORE = {"attrs", "attr", "cattrs", "dateutil", "phonenumbers"}
 
 

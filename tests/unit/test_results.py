@@ -13,9 +13,11 @@ from decimal import Decimal
 from types import ModuleType
 from typing import Any
 
+import attrs
 import pytest
 
 import keyaccount as ka
+from keyaccount import contracts, portfolio
 from keyaccount.catalogue import KINDS
 from keyaccount.results import Result, Rows, plain
 from keyaccount.shapes import Refer, Text, shapes_of
@@ -136,7 +138,32 @@ def told() -> list[Any]:
     return answers
 
 
-ANSWERS = told()
+def told_of_contracts() -> list[Any]:
+    """Ask the rules of contracts and the metrics for one answer of each sort, over three contracts of two accounts."""
+    start, end, on = date(2025, 1, 1), date(2025, 12, 31), date(2026, 2, 1)
+    price: dict[str, Any] = {"value": ka.Money("1200", "EUR"), "signed_on": start, "starts_on": start, "ends_on": end}
+    old = ka.Contract("m-1", organisation_id="acme", notice=ka.months(3), **price)
+    new = attrs.evolve(old, id="m-2", starts_on=date(2026, 1, 10), ends_on=date(2026, 3, 1), predecessor_ids=("m-1",))
+    lost = attrs.evolve(old, id="m-3", organisation_id="globex", ends_on=date(2026, 1, 20))
+    rows = (old, new, lost, attrs.evolve(old, id="m-4", signed_on=None))
+    year: Any = {"period": ka.Period(start, on), "on": on}
+    raised = [portfolio.Alert("m-2", "acme", start)]
+    return [
+        contracts.terms(old, on=on),
+        contracts.outcomes(rows, **year),
+        contracts.cover(rows, on=on),
+        portfolio.renewal_rate(rows, **year, by="account"),
+        portfolio.movements(rows, **year),
+        portfolio.due(rows, on=on),
+        portfolio.expired(rows, on=on),
+        *raised,
+        portfolio.Action("acme", on),
+        portfolio.first_actions(raised, [portfolio.Action("acme", on)], **year),
+        portfolio.Matching(),
+    ]
+
+
+ANSWERS = told() + told_of_contracts()
 
 
 EUROS = ka.Money("1.50", "EUR")

@@ -6,6 +6,7 @@ from datetime import date
 
 import attrs
 
+from keyaccount import deadlines
 from keyaccount.model.entity import Entity, identity
 from keyaccount.model.organisations import line
 from keyaccount.model.terms import Term, term_of
@@ -91,5 +92,8 @@ class Contract(Entity):
 
     @property
     def last_day(self) -> date | None:
-        """The last day it is known to be in force; None where it goes on until somebody ends it."""
-        return self.terminated_to or (None if self.renewal_term is not None else self.ends_on)
+        """The last day it is known to be in force; None where it goes on until somebody ends it.
+
+        A termination ends it where that notice reaches: at the end of a term or of the clause's month, quarter or year.
+        """
+        return deadlines.last_day(self)

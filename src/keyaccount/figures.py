@@ -1,0 +1,274 @@
+"""Figures: the result of a metric, with both sides of the fraction, the records on them, and what was left out.
+
+Everything is exact inside; money is rounded once, at the end, and amounts shown together are rounded together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import date, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any, NamedTuple, TypeAlias, overload
+
+import attrs
+
+from keyaccount.calendars import Period
+from keyaccount.errors import ValidationError
+from keyaccount.money import SCALE, Money, minor_places
+from keyaccount.results import Result, Rows
+from keyaccount.values import FrozenMap
+
+NONE = "none"
+"""The part of what has no manager, unit, sector: it keeps the parts adding up to the whole."""
+
+Value: TypeAlias = Fraction | Money | int | None
+Exchange: TypeAlias = Callable[[str, date], Decimal | Fraction | int | None]
+"""The host's rates: a currency and a day give what one unit of it is worth in the currency asked for."""
+
+_SHOWN = 20
+_SHARES = ("decided", "within target")
+
+
+class Excluded(NamedTuple):
+    """A record that was left out, and why."""
+
+    id: str
+    reason: str
+
+
+@attrs.frozen(repr=False)
+class Records(Result):
+    """The ids of the records on both sides of a fraction; a contract due several times stands there as often."""
+
+    numerator: tuple[str, ...] = ()
+    denominator: tuple[str, ...] = ()
+
+
+@attrs.frozen(repr=False)
+class Figure(Result):
+    """A metric's value and everything needed to believe it.
+
+    `value` is exact (a share is a `Fraction`); None with a `reason` where there was nothing to count. `records` are
+    the contracts on both sides, `accounts` the accounts (or ultimate parents) they belong to. `excluded` were left out,
+    each with its reason. A `provisional` figure may still change. `beside` are further exact values of the same
+    definition, `remarks` what a reader must know. `parts` is there where `by=` was given; each part is a figure whose
+    `part` says which (`"none"`: of no manager, unit, …).
+    """
+
+    name: str
+    value: Value
+    numerator: Value = None
+    denominator: Value = None
+    reason: str | None = None
+    records: Records = Records()
+    accounts: Records = Records()
+    excluded: tuple[Excluded, ...] = ()
+    provisional: bool = False
+    definition: str = ""
+    period: Period | None = None
+    level: str = "account"
+    on: date | None = None
+    attribution: str = "then"
+    part: str | None = None
+    parts: Figures | None = None
+    beside: Mapping[str, Value] = FrozenMap()
+    remarks: tuple[str, ...] = ()
+
+    def explain(self) -> str:
+        """Return the figure as text: the value, both sides with their records, what was left out, and what it means."""
+        return "\n".join(_explained(self))
+
+    def __str__(self) -> str:
+        """Say the value and both sides in one line."""
+        return _headline(self)
+
+
+@attrs.frozen(repr=False)
+class Figures(Rows[Figure]):
+    """Figures by part or by account: rows, also found by the name of their part, as in `parts["volker"]`."""
+
+    rows: tuple[Figure, ...]
+
+    @overload
+    def __getitem__(self, index: int | str) -> Figure: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Figure, ...]: ...
+    def __getitem__(self, index: int | str | slice) -> Figure | tuple[Figure, ...]:
+        """Return one figure by its place or its part, or several."""
+        if not isinstance(index, str):
+            return self.rows[index]
+        for row in self.rows:
+            if row.part == index:
+                return row
+        raise ValidationError.of("Figures", "part", index, "is no part of this figure")
+
+    def __contains__(self, part: object) -> bool:
+        """Say whether there is a part of that name, or that figure."""
+        return any(part in (row.part, row) for row in self.rows)
+
+    def keys(self) -> tuple[str, ...]:
+        """Return the names of the parts."""
+        return tuple(row.part or NONE for row in self.rows)
+
+    def items(self) -> Iterator[tuple[str, Figure]]:
+        """Yield each part's name and figure."""
+        return zip(self.keys(), self.rows, strict=True)
+
+
+# ---- text ----------------------------------------------------------------------------------------------------------
+
+
+def _headline(figure: Figure) -> str:
+    of = "" if figure.part is None else f" of {figure.part}"
+    return f"{figure.name}{of}{_span(figure.period)}{_known(figure.on)}: {_said(figure)}"
+
+
+def _span(period: Period | None) -> str:
+    return (
+        ""
+        if period is None
+        else f" from {period.start} to {period.end - timedelta(1)}"
+        if period.days
+        else " of no day"
+    )
+
+
+def _known(on: date | None) -> str:
+    return "" if on is None else f", as known on {on}"
+
+
+def _said(figure: Figure) -> str:
+    if figure.value is None:
+        return f"no value ({figure.reason})"
+    whole = "" if figure.denominator is None else f" ({told(figure.numerator)} of {told(figure.denominator)})"
+    return f"{told(figure.value, share=bool(whole))}{whole}{', provisional' if figure.provisional else ''}"
+
+
+def told(value: Value, *, share: bool = False) -> str:
+    """Write a value for people: a share in percent with one decimal, other fractions with two.
+
+    >>> told(Fraction(2, 3), share=True), told(Fraction(7, 2)), told(Money("12.5", "EUR"))
+    ('66.7 %', '3.5', '12.50 EUR')
+    """
+    if isinstance(value, Fraction) and share:
+        return f"{_decimal(value * 100, 1):f} %"
+    if isinstance(value, Fraction) and value.denominator != 1:
+        return f"{_decimal(value, 2):f}".rstrip("0").rstrip(".")
+    return str(value)
+
+
+def _decimal(value: Fraction, places: int) -> Decimal:
+    """Round half-even; the digits are set one by one, so that no context of the host's can cut them."""
+    units = round(value * 10**places)
+    return Decimal((int(units < 0), tuple(map(int, str(abs(units)))), -places))
+
+
+def _explained(figure: Figure) -> Iterator[str]:
+    yield _headline(figure)
+    yield from (
+        f"  counted: {_ids(ids)}" for ids in [figure.records.numerator] if figure.denominator is not None or ids
+    )
+    if figure.denominator is not None:
+        yield f"  out of:  {_ids(figure.records.denominator)}"
+    if figure.accounts.denominator:
+        counted = _ids(figure.accounts.numerator)
+        yield f"  accounts: {counted} out of {_ids(figure.accounts.denominator)}"
+    yield from (f"  {name}: {told(value, share=name in _SHARES)}" for name, value in figure.beside.items())
+    if figure.provisional:
+        yield "  This figure is provisional: it may still change."
+    yield from (f"  {remark}" for remark in figure.remarks)
+    yield from (f"  left out: {one.id}: {one.reason}" for one in figure.excluded[:_SHOWN])
+    if len(figure.excluded) > _SHOWN:
+        yield f"  left out: {len(figure.excluded) - _SHOWN} more"
+    yield from (f"  {_said_of_part(part)}" for part in figure.parts or ())
+    how = "" if figure.attribution == "then" else "; manager, group and status as they are now"
+    yield f"  Definition ({figure.level} level{how}): {figure.definition}"
+
+
+def _said_of_part(part: Figure) -> str:
+    return f"{part.part}: {_said(part)}"
+
+
+def _ids(ids: Sequence[str]) -> str:
+    more = f" and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else ""
+    return f"{', '.join(ids[:_SHOWN]) or 'nothing'}{more}"
+
+
+# ---- rounding and rates --------------------------------------------------------------------------------------------
+
+
+def rounded(units: Fraction | int, currency: str) -> Money:
+    """Round an exact amount in ten-thousandths to the currency's minor unit, half-even.
+
+    >>> rounded(Fraction(123450), "EUR"), rounded(Fraction(10**6, 3), "EUR")
+    (Money('12.34', 'EUR'), Money('33.33', 'EUR'))
+    """
+    step = _step(currency)
+    return Money.of_units(round(Fraction(units) / step) * step, currency)
+
+
+def rounded_together(amounts: Sequence[Fraction | int], total: Money) -> list[Money]:
+    """Round amounts so that they add up to their rounded total: the largest remainders are rounded up.
+
+    >>> third = Fraction(10**6, 3)
+    >>> [str(part) for part in rounded_together([third, third, third], Money(100, "EUR"))]
+    ['33.34 EUR', '33.33 EUR', '33.33 EUR']
+    """
+    step = _step(total.currency)
+    scaled = [Fraction(amount) / step for amount in amounts]
+    floors = [exact.numerator // exact.denominator for exact in scaled]
+    missing = total.units // step - sum(floors)
+    there = [n for n, exact in enumerate(scaled) if exact] or range(len(scaled))  # nothing stays nothing
+    ranked = sorted(there, key=lambda n: (floors[n] - scaled[n], -abs(scaled[n]), n))
+    if missing < 0:
+        ranked.reverse()
+    for place in range(abs(missing)) if ranked else ():
+        floors[ranked[place % len(ranked)]] += 1 if missing > 0 else -1
+    return [Money.of_units(floor * step, total.currency) for floor in floors]
+
+
+def _step(currency: str) -> int:
+    units: int = 10 ** (SCALE - minor_places(currency))
+    return units
+
+
+@attrs.frozen
+class Rates:
+    """Amounts in several currencies as one: each converted at a day's rate of the host, or left in its own."""
+
+    currency: str | None = None
+    exchange: Exchange | None = None
+
+    def target(self, currency: str) -> str:
+        """Return the currency that amounts of this one are counted in."""
+        return currency if self.currency is None or self.exchange is None else self.currency
+
+    def convert(self, units: Fraction | int, currency: str, day: date) -> Fraction | int:
+        """Return an amount in the currency asked for.
+
+        Raises ValidationError naming currency and day where the host has no rate: it is never taken as 1.
+        """
+        if self.exchange is None or self.currency in (None, currency):
+            return units
+        rate = self.exchange(currency, day)
+        if isinstance(rate, bool) or not isinstance(rate, (int, Fraction, Decimal)):
+            raise ValidationError.of(
+                "exchange", currency, str(day), "has no rate; give an int, a Decimal or a Fraction"
+            )
+        if (isinstance(rate, Decimal) and not rate.is_finite()) or rate <= 0:
+            raise ValidationError.of("exchange", currency, str(day), "has a rate that is not above zero")
+        return units * Fraction(rate)
+
+
+def one_currency(currencies: Iterable[str], what: str) -> str:
+    """Return the only currency; raise ValidationError naming them where there are several."""
+    found = sorted(set(currencies))
+    if len(found) > 1:
+        raise ValidationError.of(what, "currency", ", ".join(found), "cannot be added up; give currency= and exchange=")
+    return found[0]
+
+
+def shown_in_order(parts: Mapping[str, Any]) -> list[str]:
+    """Return the names of parts in order, `"none"` last."""
+    return sorted(parts, key=lambda name: (name == NONE, name))

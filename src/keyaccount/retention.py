@@ -1,0 +1,204 @@
+"""Did they stay, and with how much? Account retention, gross and net retention of the accounts active at the start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+from fractions import Fraction
+from typing import Unpack
+
+import attrs
+
+from keyaccount.calendars import Period
+from keyaccount.figures import Excluded, Figure
+from keyaccount.model.contracts import Contract
+from keyaccount.questions import Entry, Options, Question, Ratio
+from keyaccount.succession import Standing, yearly
+
+_BALANCES = (
+    ". Both balances are those at the opening of a day, so of the day before: a contract that ends on the last day of "
+    "a period is due in it and is lost on the first day of the next"
+)
+_COUNTED = {
+    "account": "accounts with a contract in force",
+    "parent": "ultimate parents with a contract in force",
+    "contract": "contracts in force, each taken as one with its successors,",
+}
+
+
+def account_retention(
+    contracts: Iterable[Contract], period: Period | tuple[date, date], *, on: date, **options: Unpack[Options]
+) -> Figure:
+    """Return the share of the accounts active at the start of a period that are active at its end.
+
+    Active is any contract in force; one that ends while another runs is no loss. None where none was active.
+
+    >>> old = Contract("m-1", organisation_id="acme", signed_on=date(2025, 1, 1), starts_on=date(2025, 1, 1))
+    >>> account_retention([old], Period.year(2026), on=date(2027, 1, 1)).value
+    Fraction(1, 1)
+    """
+    question = Question.of(period, on, options)
+    excluded: list[Excluded] = []
+    cohort = _cohort(contracts, question, excluded)
+    rows = [
+        Entry(
+            unit,
+            question.parts(one.account, question.period.start),
+            int(bool(one.after)),
+            1,
+            tuple(one.after),
+            tuple(one.before),
+        )
+        for unit, one in sorted(cohort.items())
+    ]
+    counted = _COUNTED[question.level]
+    return Ratio(
+        name="Account retention" if question.level == "account" else f"Retention of {question.level}s",
+        definition=f"{counted} at the start and at the end, divided by {counted} at the start{_BALANCES}",
+        empty="no account was active at the start",
+        question=question,
+        level=question.level,
+        excluded=tuple(excluded),
+        provisional=bool(question.unfinished),
+        remarks=(*question.unfinished, *_shared(cohort, question)),
+    ).figure(rows)
+
+
+def gross_retention(
+    contracts: Iterable[Contract], period: Period | tuple[date, date], *, on: date, **options: Unpack[Options]
+) -> Figure:
+    """Return how much of the recurring value at the start is still there at the end, growth left out.
+
+    The lesser of both values is taken for each account, never of the totals: 100 to 150 and 100 to 60 is 80 %.
+    Accounts without recurring value at the start are excluded. None where nothing recurred.
+    """
+    return _retention(contracts, period, on, options, gross=True)
+
+
+def net_retention(
+    contracts: Iterable[Contract], period: Period | tuple[date, date], *, on: date, **options: Unpack[Options]
+) -> Figure:
+    """Return the recurring value at the end of the accounts of the start, divided by theirs at the start.
+
+    Growth counts, new accounts do not: 100 to 150 and 100 to 60 is 105 %.
+    """
+    return _retention(contracts, period, on, options, gross=False)
+
+
+def _retention(
+    contracts: Iterable[Contract], period: Period | tuple[date, date], on: date, options: Options, *, gross: bool
+) -> Figure:
+    question = Question.of(period, on, options)
+    excluded: list[Excluded] = []
+    cohort = _cohort(contracts, question, excluded, values=True)
+    rows = []
+    for unit, one in sorted(cohort.items()):
+        parts = question.parts(one.account, question.period.start)
+        if not any(balance.amount for balance in one.start.values()):
+            excluded.append(Excluded(unit, "no recurring value at the start"))
+        for currency, start in sorted(one.start.items()):
+            if start.amount:
+                end = one.end.get(currency) or _Balance()
+                kept = min(start.amount, end.amount) if gross else end.amount
+                rows.append(Entry(unit, parts, kept, start.amount, tuple(end.ids), tuple(start.ids), currency))
+    kept_is = "the lesser of its recurring value at the start and at the end" if gross else "its value at the end"
+    counted = {"account": "account", "parent": "ultimate parent", "contract": "contract with its successors"}
+    return Ratio(
+        name="Gross retention" if gross else "Net retention",
+        definition=f"for each {counted[question.level]} active at the start {kept_is}, added up, divided by the "
+        f"recurring value at the start. Foreign amounts at the rates of the period's first day{_BALANCES}",
+        empty="no account had recurring value at the start",
+        question=question,
+        level=question.level,
+        excluded=tuple(excluded),
+        provisional=bool(question.unfinished),
+        remarks=(*question.unfinished, *_shared(cohort, question)),
+    ).figure(rows)
+
+
+@attrs.define
+class _Member:
+    """What one account, parent or chain of contracts had at the start and at the end."""
+
+    account: str
+    before: list[str] = attrs.field(factory=list)
+    after: list[str] = attrs.field(factory=list)
+    start: dict[str, _Balance] = attrs.field(factory=dict)
+    end: dict[str, _Balance] = attrs.field(factory=dict)
+
+
+@attrs.define
+class _Balance:
+    """A recurring value in one currency, and the contracts it is made of."""
+
+    amount: Fraction | int = 0
+    ids: list[str] = attrs.field(factory=list)
+
+    def add(self, amount: Fraction | int, id: str) -> None:
+        """Add one contract."""
+        self.amount += amount
+        self.ids.append(id)
+
+
+def _cohort(
+    contracts: Iterable[Contract], question: Question, excluded: list[Excluded], *, values: bool = False
+) -> dict[str, _Member]:
+    """Gather who had contracts in force at the start, with what they had then and at the end."""
+    found: dict[str, _Member] = {}
+    for batch in question.standings(contracts, excluded):
+        chains = _chains(batch) if question.level == "contract" else {}
+        for row in batch:
+            account = question.unit(row.known.account)
+            if question.asks_for(row.known.account, question.period.start):
+                unit = chains[row.known.id] if chains else account
+                _add(row, unit, account, found, question, values=values)
+    return {unit: one for unit, one in found.items() if one.before}
+
+
+def _add(
+    row: Standing, unit: str, account: str, found: dict[str, _Member], question: Question, *, values: bool
+) -> None:
+    opening, closing, id = question.opening, question.closing, row.known.id
+    before = opening is not None and row.in_force(opening)
+    after = closing is not None and row.in_force(closing)
+    if not (before or after):
+        return
+    one = found.setdefault(unit, _Member(account))
+    one.before += [id] * before
+    one.after += [id] * after
+    worth = _worth(row, question) if values else None
+    if worth is not None:
+        amount, currency = worth
+        if opening is not None and row.counts(opening):
+            one.start.setdefault(currency, _Balance()).add(amount, id)
+        if closing is not None and row.counts(closing):
+            one.end.setdefault(currency, _Balance()).add(amount, id)
+
+
+def _worth(row: Standing, question: Question) -> tuple[Fraction | int, str] | None:
+    amount, value = yearly(row.known), row.known.value
+    if amount is None or value is None:
+        return None
+    rates = question.rates
+    return rates.convert(amount, value.currency, question.period.start), rates.target(value.currency)
+
+
+def _chains(rows: list[Standing]) -> dict[str, str]:
+    """Name the chain each contract belongs to: it, its predecessors and successors, by the smallest id of them."""
+    head = {row.known.id: row.known.id for row in rows}
+
+    def top(id: str) -> str:
+        while head[id] != id:
+            head[id] = head[head[id]]
+            id = head[id]
+        return id
+
+    for row in rows:
+        for after in row.successors:
+            one, other = sorted((top(row.known.id), top(after.id)))
+            head[other] = one
+    return {id: top(id) for id in head}
+
+
+def _shared(cohort: dict[str, _Member], question: Question) -> tuple[str, ...]:
+    return question.shared((one.account for one in cohort.values()), question.period.start)

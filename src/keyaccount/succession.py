@@ -1,0 +1,276 @@
+"""What followed a contract: successors that name it, and inferred ones where data has no links.
+
+Everything is as known on one day: a contract signed later is a draft, a notice given later has not been given.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from datetime import date
+from fractions import Fraction
+from typing import NamedTuple
+
+import attrs
+
+from keyaccount.calendars import ONE_DAY
+from keyaccount.deadlines import Ends, ends_of, initial_end, last_day, months_of
+from keyaccount.errors import ValidationError
+from keyaccount.model.contracts import Contract
+from keyaccount.money import Money
+from keyaccount.results import Result
+from keyaccount.values import FrozenMap
+
+EARLY_DAYS, GRACE_DAYS = 90, 30
+
+
+def _frozen(given: Mapping[str, str]) -> FrozenMap[str, str]:
+    return given if isinstance(given, FrozenMap) else FrozenMap(given)
+
+
+@attrs.frozen(repr=False)
+class Matching(Result):
+    """How successors are inferred: how early and how late they may start.
+
+    `frame_parents` maps an organisation to its parent where the parent's frame contracts count as successors too.
+    """
+
+    early_days: int = EARLY_DAYS
+    grace_days: int = GRACE_DAYS
+    frame_parents: Mapping[str, str] = attrs.field(default=FrozenMap(), converter=_frozen)
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what is no number of days."""
+        for name in ("early_days", "grace_days"):
+            days = getattr(self, name)
+            if not isinstance(days, int) or isinstance(days, bool) or not 0 <= days <= _MOST_DAYS:
+                raise ValidationError.of("Matching", name, days, f"must be a whole number from 0 to {_MOST_DAYS}")
+
+
+_MOST_DAYS = 36_600
+AS_SHIPPED = Matching()
+
+
+class Known(NamedTuple):
+    """What a signed contract says, as known on a day; slim, because a portfolio has a million of them.
+
+    `priced_to` is the last day of the term that a value per term is for, `ends` the ends of its terms (None:
+    open-ended), `last` the last day in force as far as known, `terminated` whether a notice made that day, given on
+    the day `noticed`.
+    """
+
+    id: str
+    account: str
+    kind: str
+    start: date
+    priced_to: date | None
+    ends: Ends | None
+    last: date | None
+    terminated: bool
+    value: Money | None
+    value_per: str
+    add_on: bool
+    predecessors: tuple[str, ...]
+    signed: date
+    noticed: date | None
+
+
+class Standing(NamedTuple):
+    """A contract and what followed it.
+
+    `end` is its effective end (None: open-ended): the one notice made, its successor took over at, or the first whose
+    notice deadline has not passed. `last` is the last day in force (None: it goes on), `counted_to` the last day its
+    value counts: a successor takes over from its first day.
+    """
+
+    known: Known
+    successors: tuple[Known, ...]
+    inferred: bool
+    end: date | None
+    last: date | None
+    counted_to: date | None
+
+    def in_force(self, day: date) -> bool:
+        """Say whether it is in force on a day."""
+        return self.known.start <= day and (self.last is None or day <= self.last)
+
+    def counts(self, day: date) -> bool:
+        """Say whether its recurring value counts on a day."""
+        return self.known.start <= day and (self.counted_to is None or day <= self.counted_to)
+
+    @property
+    def rolls(self) -> bool:
+        """Whether it goes on by itself: auto-renewing, not terminated, nothing took over."""
+        return self.last is None and self.known.ends is not None
+
+
+def known(contract: Contract, on: date) -> Known | str:
+    """Return what a contract says as known on a day, or why it does not count: a draft, or never in force."""
+    start, signed = contract.starts_on or date.min, contract.signed_on
+    if signed is None or signed > on:
+        return f"draft: not signed by {on}"
+    ends, last = ends_of(contract), last_day(contract, known_on=on)
+    if last is not None and last < start:
+        return f"never in force: ended on {last}, before its first day"
+    given = contract.terminated_on
+    terminated = given is not None and given <= on
+    if terminated and not contract.terminated_to and ends is not None and not ends.every:
+        terminated = given <= ends.first  # type: ignore[operator]  # later, it had ended by itself
+    return Known(
+        contract.id,
+        contract.organisation_id,
+        contract.kind,
+        start,
+        initial_end(contract) if ends is None else ends.first,
+        ends,
+        last,
+        terminated,
+        contract.value,
+        contract.value_per,
+        contract.add_on,
+        contract.predecessor_ids,
+        signed,
+        given if terminated else None,
+    )
+
+
+_A_YEAR = {"month": 12, "quarter": 4, "year": 1}
+
+
+def yearly(contract: Known) -> int | Fraction | None:
+    """Return the yearly recurring value in ten-thousandths, exact; None for `once`, and where there is no value."""
+    return yearly_units(contract.value, contract.value_per, contract.start, contract.priced_to)
+
+
+def yearly_units(value: Money | None, per: str, start: date, priced_to: date | None) -> int | Fraction | None:
+    """Return what a value per month, quarter, year or term is a year; a term's months are those of the first."""
+    if value is None or per == "once":
+        return None
+    if per != "term":
+        return value.units * _A_YEAR[per]
+    return None if priced_to is None else Fraction(value.units * 12) / months_of(start, priced_to)
+
+
+def successors(
+    contracts: Iterable[Known], *, matching: Matching = AS_SHIPPED
+) -> tuple[dict[str, tuple[Known, ...]], frozenset[str]]:
+    """Return the successors of each contract that has some, and the contracts whose successor is inferred.
+
+    Links come first. Inference is for a contract nobody names; it uses contracts that name nobody, start after its
+    start and end after its end, of the same organisation and kind, from `early_days` before its end to `grace_days`
+    after the day that follows. Contracts are taken by end and id; each takes the free candidate nearest to the day
+    after its end, then by start and id. An auto-renewing contract nobody terminated goes on by itself.
+    """
+    rows = list(contracts)
+    linked: defaultdict[str, list[Known]] = defaultdict(list)
+    for row in rows:
+        for predecessor in row.predecessors:
+            linked[predecessor].append(row)
+    found = {id: tuple(sorted(after, key=_by_start)) for id, after in linked.items()}
+    inferred = _infer(rows, linked, matching)
+    return found | {id: (after,) for id, after in inferred.items()}, frozenset(inferred)
+
+
+def _by_start(contract: Known) -> tuple[date, str]:
+    return contract.start, contract.id
+
+
+def _infer(rows: list[Known], named: Mapping[str, object], matching: Matching) -> dict[str, Known]:
+    pools: defaultdict[tuple[str, str], list[tuple[date, str, Known]]] = defaultdict(list)
+    for row in rows:
+        if not row.predecessors:
+            pools[row.account, row.kind].append((row.start, row.id, row))
+    for pool in pools.values():
+        pool.sort()
+    frames = matching.frame_parents
+    ended = [
+        (row.last, row.id, row)
+        for row in rows
+        if row.last is not None
+        and row.id not in named
+        and (len(pools.get((row.account, row.kind), ())) > 1 or row.account in frames)
+    ]
+    ended.sort()
+    taken: dict[str, Known] = {}
+    for end, id, row in ended:
+        accounts = (row.account, frames[row.account]) if row.account in frames else (row.account,)
+        near = [best for one in accounts if (best := _nearest(pools.get((one, row.kind), []), row, end, matching))]
+        if near:
+            _, start, other, taken[id] = min(near)
+            pool = pools[taken[id].account, row.kind]
+            del pool[bisect_left(pool, (start, other))]
+    return taken
+
+
+def _nearest(
+    pool: list[tuple[date, str, Known]], row: Known, end: date, matching: Matching
+) -> tuple[int, date, str, Known] | None:
+    """Return the free candidate that starts nearest to the day after the end, looking both ways from it."""
+    target = end + ONE_DAY if end < date.max else end
+    first = _shift(end, -matching.early_days)
+    last = _shift(target, matching.grace_days)
+    low = bisect_left(pool, (first, ""))
+    high = len(pool) if last == date.max else bisect_left(pool, (last + ONE_DAY, ""))
+    middle = bisect_left(pool, (target, ""), low, high)
+    best = None
+    for place in range(middle, high):
+        start, id, after = pool[place]
+        if _may_follow(after, row, end):
+            best = ((start - target).days, start, id, after)
+            break
+    for place in range(middle - 1, low - 1, -1):
+        start, id, after = pool[place]
+        distance = (target - start).days
+        if best is not None and distance > best[0]:
+            break
+        if _may_follow(after, row, end):
+            best = (distance, start, id, after)  # an earlier start, or the same with a smaller id, goes first
+    return best
+
+
+def _may_follow(after: Known, row: Known, end: date) -> bool:
+    return after.start > row.start and (after.last is None or after.last > end) and after.id != row.id
+
+
+def _shift(day: date, days: int) -> date:
+    """Return a day so many days later, kept inside the calendar."""
+    return date.fromordinal(min(max(day.toordinal() + days, 1), date.max.toordinal()))
+
+
+def standings(
+    contracts: Iterable[Contract], *, on: date, matching: Matching = AS_SHIPPED
+) -> tuple[list[Standing], list[tuple[str, str]]]:
+    """Return each contract that counts with what followed it, as known on a day; and those left out, with why."""
+    rows: list[Known] = []
+    left_out: list[tuple[str, str]] = []
+    seen: set[str] = set()
+    for contract in contracts:
+        if contract.id in seen:
+            raise ValidationError.of("Contract", "id", contract.id, "stands there twice; give each contract once")
+        seen.add(contract.id)
+        found = known(contract, on)
+        if isinstance(found, str):
+            left_out.append((contract.id, found))
+        else:
+            rows.append(found)
+    after, inferred = successors(rows, matching=matching)
+    return [_standing(row, after.get(row.id, ()), row.id in inferred, on) for row in rows], left_out
+
+
+def _standing(row: Known, after: tuple[Known, ...], inferred: bool, on: date) -> Standing:  # noqa: FBT001
+    last, ends = row.last, row.ends
+    taking_over = min((one.start for one in after if not one.add_on), default=None) if after else None
+    if last is not None:
+        end: date | None = last
+    elif ends is None:
+        end = None
+        last = None if taking_over is None else max(row.start, taking_over) - ONE_DAY
+    elif taking_over is None:
+        after, end = (), ends.open_on(on)  # add-ons run beside it, and it goes on by its own rolls
+    else:  # the successor takes over at the first end that is not before the day before it starts
+        end = last = next(ends.between(taking_over - ONE_DAY, date.max), ends.first)
+    counted_to = last
+    if taking_over is not None and (last is None or taking_over <= last):
+        counted_to = taking_over - ONE_DAY
+    return Standing(row, after, inferred, end, last, counted_to)
