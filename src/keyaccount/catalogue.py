@@ -25,6 +25,7 @@ from keyaccount.model.notes import Acknowledgement, Context, ExpectedProvider, N
 from keyaccount.model.organisations import Organisation
 from keyaccount.model.organogram import Unit, User
 from keyaccount.model.rights import Assignment, BreakGlass, Grant, Right, Substitution
+from keyaccount.model.sales import Opportunity
 from keyaccount.shapes import Day, Flag, Many, Refer, Shape, Text, Whole, shapes_of
 
 Reach = Literal["account", "contact", "hangs", "free"]
@@ -237,6 +238,15 @@ KINDS = {
             home=("organisation_id",),
             derived=(("currency", _CURRENCY), ("net_units", Whole()), ("settled_on", Day("end")), ("open", Flag())),
             title="number",
+            open="open",
+        ),
+        Kind(
+            Opportunity,
+            "hangs",
+            Right.CHANGE,
+            home=("organisation_id",),
+            derived=(("open", Flag()),),
+            title="title",
             open="open",
         ),
         Kind(

@@ -22,8 +22,8 @@ NAMES = set(
     DEPUTY EVERYONE KEY_ACCOUNT_MANAGER TEAM_MEMBER AccessDenied AccessPolicy Acknowledgement Activity Address
     Assignment Book BreakGlass BusinessCard ClientGroup ComputedNote ConflictError Contact ContactRole Context
     Contract Decision Desk ExpectedProvider Figure Grant GroupMembership Invoice KeyAccountError
-    KeyAccountStatus Line Link Location MissingExtra Money NoPrice NotFound NoteCategory Notes Order
-    Organisation Payment Period Position Principal Problem Product Provider ReadOnly Reference Responsible Right
+    KeyAccountStatus Line Link Location MissingExtra Money NoPrice NotFound NoteCategory Notes Opportunity
+    Order Organisation Payment Period Position Principal Problem Product Provider ReadOnly Reference Responsible Right
     ServiceNote Severity StorageDamaged StorageUnavailable Substitution Term Unit UnknownContext User
     ValidationError VisibleNote __version__ at_least at_most between days demo is_none months one_of open unit
     user
