@@ -20,18 +20,21 @@ FLOORS = [
     {"catalogue"},
     {"access", "search", "responsible", "visibility", "charts", "succession", "contracts"},
     {"figures", "accounts", "questions"},
-    {"renewal_rate", "retention", "movements", "expiring", "portfolio"},
+    {"renewal_rate", "retention", "movements", "expiring", "turnover", "revenue", "decline", "concentration"}
+    | {"margins", "opportunities", "attention", "billing", "promises", "actions", "health_page", "portfolio", "health"},
     {"queries", "codec", "requests"},
     {"storage"},
     {"view"},
     {"gate", "gate_checks", "facts", "providers", "history", "merging", "reach"},
     {"cards"},
-    {"areas", "desk", "book", "demonstration", "terminal", "__main__", "__init__", "testing"},
+    {"areas", "desk", "book", "demonstration", "terminal", "health_text", "__main__", "__init__", "testing"},
 ]
 RULES = {
     *("charts", "access", "visibility", "responsible", "phones", "spans", "calendars", "search"),
     *("deadlines", "succession", "contracts", "figures", "accounts", "questions"),
-    *("renewal_rate", "retention", "movements", "expiring", "portfolio"),
+    *("renewal_rate", "retention", "movements", "expiring", "turnover", "revenue", "decline", "concentration"),
+    *("margins", "opportunities", "attention", "billing", "promises", "actions", "health_page"),
+    *("portfolio", "health"),
 }
 CORE = {"attrs", "attr", "cattrs", "dateutil", "phonenumbers"}
 

@@ -40,7 +40,7 @@ class Opportunity(Entity):
     expected_on: date | None = field(Day())
     closed_on: date | None = field(Day())
     reason: str | None = field(Text())
-    competitors: tuple[str, ...] = field(Many(Text(limit=200, line=True)), ())
+    competitors: tuple[str, ...] = field(Many(Text(limit=200, line=True, required=True)), ())
 
     rules = (
         Rule(
