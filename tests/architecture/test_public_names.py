@@ -25,8 +25,8 @@ NAMES = set(
     DEPUTY EVERYONE KEY_ACCOUNT_MANAGER TEAM_MEMBER AccessDenied AccessPolicy Acknowledgement Activity Address
     Assignment Book BreakGlass BusinessCard ClientGroup ComputedNote ConflictError Contact ContactRole Context
     Contract Decision Desk Dump ExpectedProvider Figure Grant GroupMembership Import Invoice KeyAccountError
-    KeyAccountStatus Line Link Location MissingExtra Money NoPrice NotFound NoteCategory Notes Order Organisation
-    Panel Payment Period Position Principal Problem Product Progress Provider ReadOnly Reference Renewal RenewalStep
+    KeyAccountStatus Line Link Location MissingExtra Money NoPrice NotFound NoteCategory Notes Opportunity Order
+    Organisation Panel Payment Period Position Principal Problem Product Progress Provider ReadOnly Reference Renewal RenewalStep
     Responsible Right ServiceNote Severity StorageDamaged StorageUnavailable Substitution Term Unit UnknownContext
     User ValidationError VisibleNote __version__ at_least at_most between column days demo is_none lines_from months
     one_of open unit user
