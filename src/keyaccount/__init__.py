@@ -155,6 +155,12 @@ if TYPE_CHECKING:
     from keyaccount.model.organogram import (
         User as User,
     )
+    from keyaccount.model.renewals import (
+        Renewal as Renewal,
+    )
+    from keyaccount.model.renewals import (
+        RenewalStep as RenewalStep,
+    )
     from keyaccount.model.rights import (
         DEPUTY as DEPUTY,
     )
@@ -204,6 +210,7 @@ if TYPE_CHECKING:
         months as months,
     )
     from keyaccount.money import Money as Money
+    from keyaccount.panel import Panel as Panel
     from keyaccount.providers import Provider as Provider
     from keyaccount.queries import (
         at_least as at_least,
@@ -266,6 +273,7 @@ _PLACES = {
     "details": ("lines_from",),
     "exchange": ("Import", "Progress"),
     "dumps": ("Dump",),
+    "model.renewals": ("Renewal", "RenewalStep"),
     "model.notes": (
         "Acknowledgement",
         "Context",
@@ -292,6 +300,7 @@ _PLACES = {
         "user",
     ),
     "money": ("Money",),
+    "panel": ("Panel",),
     "providers": ("Provider",),
     "queries": ("at_least", "at_most", "between", "is_none", "one_of"),
     "responsible": ("Responsible",),

@@ -10,13 +10,15 @@ from contextvars import ContextVar
 from datetime import UTC, date, datetime, tzinfo
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 from zoneinfo import ZoneInfo
 
 from keyaccount import gate
 from keyaccount.access import AccessPolicy
+from keyaccount.contracts import LEAD_DAYS, Lead
 from keyaccount.desk import Desk, _check_region
 from keyaccount.errors import NotFound, StorageUnavailable, ValidationError
+from keyaccount.figures import Exchange
 from keyaccount.model.contacts import SHIPPED_ROLES, ContactRole
 from keyaccount.model.entity import Entity
 from keyaccount.model.notes import SHIPPED_CONTEXTS, Context, ExpectedProvider
@@ -43,7 +45,9 @@ class Book:
 
     `storage` is any adapter. `policy` says what users hold beside assignments and grants. `region` (ISO 3166) is where
     national phone numbers are read; `zone` (IANA) decides which day it is; `clock` returns the moment, aware of its
-    zone; `providers` are the host's sources of computed notes.
+    zone; `providers` are the host's sources of computed notes. `exchange` is the host's function of a currency and a
+    day that gives what one unit of it is worth in the currency a metric is asked for in. `lead` is how many days before
+    its notice deadline a contract's alert is due: a number, or a function of its kind and organisation id.
     """
 
     def __init__(
@@ -55,6 +59,8 @@ class Book:
         zone: str = "UTC",
         clock: Callable[[], datetime] = utc_now,
         providers: Iterable[Provider] = (),
+        exchange: Exchange | None = None,
+        lead: Lead = LEAD_DAYS,
     ) -> None:
         """Open the storage; one that is empty gets the shipped contexts and roles."""
         if policy is not None and not isinstance(policy, AccessPolicy):
@@ -65,6 +71,7 @@ class Book:
         self.policy = policy or AccessPolicy()
         self.region = region
         self.providers = _checked_providers(providers)
+        self.exchange, self.lead = _checked_exchange(exchange), checked_lead(lead)
         self._storage = storage
         self._zone = _zone(zone)
         self._clock = clock
@@ -180,7 +187,7 @@ class Book:
             return
         now = self.now()
         with self._storage.unit(write=write) as unit:
-            work = Work(unit, Act(now, by, why, key), self.policy)
+            work = Work(unit, Act(now, by, why, key), self.policy, self.lead)
             if once and key is not None:
                 work.request = Request()
                 if (before := unit.act_of(key)) is not None:
@@ -247,11 +254,14 @@ def open(
     zone: str = "UTC",
     clock: Callable[[], datetime] = utc_now,
     providers: Iterable[Provider] = (),
+    exchange: Exchange | None = None,
+    lead: Lead = LEAD_DAYS,
+    journal: Literal["rollback", "wal"] = "rollback",
 ) -> Book:
     """Open a book in an SQLite file, which is made if it is missing, or without a path in memory.
 
-    See `Book` for the settings. Raises StorageDamaged for a file that is not ours, StorageUnavailable for one that
-    cannot be reached.
+    See `Book` for the settings. `journal="wal"` has the file keep a write-ahead log, where SQLite's is sound. Raises
+    StorageDamaged for a file that is not ours, StorageUnavailable for one that cannot be reached.
 
     >>> with open(region="DE") as book:
     ...     office = book.trusted("setup")
@@ -262,8 +272,19 @@ def open(
     if path is not None:
         from keyaccount.storage.sqlite import SQLiteStorage
 
-        storage = SQLiteStorage(path)
-    return Book(storage, policy=policy, region=region, zone=zone, clock=clock, providers=providers)
+        storage = SQLiteStorage(path, journal=journal)
+    elif journal != "rollback":
+        raise ValidationError.of("Book", "journal", journal, "is of a file; there is none without a path")
+    return Book(
+        storage,
+        policy=policy,
+        region=region,
+        zone=zone,
+        clock=clock,
+        providers=providers,
+        exchange=exchange,
+        lead=lead,
+    )
 
 
 def _writable(path: str | os.PathLike[str]) -> Path:
@@ -286,6 +307,20 @@ def _zone(name: object) -> tzinfo:
     except (LookupError, ValueError, OSError):
         pass
     raise ValidationError.of("Book", "zone", name, "is no IANA time zone such as 'Europe/Berlin'")
+
+
+def checked_lead(given: Lead) -> Lead:
+    """Refuse what is no number of days, and nothing that could give one."""
+    days = isinstance(given, int) and not isinstance(given, bool) and given >= 0
+    if not (days or callable(given) or isinstance(given, Mapping)):
+        raise ValidationError.of("Book", "lead", given, "must be a number of days, a mapping by kind, or a function")
+    return given
+
+
+def _checked_exchange(given: Exchange | None) -> Exchange | None:
+    if given is not None and not callable(given):
+        raise ValidationError.of("Book", "exchange", given, "must be a function of a currency and a day")
+    return given
 
 
 def _checked_providers(given: object) -> tuple[Provider, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime, time
 from typing import Any, cast
 
@@ -187,7 +187,7 @@ def caller(
     view: View, providers: Sequence[Provider], number: str, *, region: str | None, on: date
 ) -> BusinessCard | None:
     """Say who is calling: the best match's card in the context "phone", with the others; None where nobody is found."""
-    matches = _ranked(view, _matches(view, phones.asked(number, region), region, on), on)
+    matches = _ranked(view, *_matches(view, phones.asked(number, region), region, on), on)
     if not matches:
         return None
     best, *others = matches
@@ -281,10 +281,15 @@ def address_of(
     """
     if person.addresses:
         return person.addresses[0]
+    return best_address(organisations.get(employer_of(held, asked=asked) or ""))
+
+
+def employer_of(held: Sequence[Position], *, asked: str | None) -> str | None:
+    """Return the organisation that lends its address: the employer asked for, else the first one; None without any."""
     employers = [p.organisation_id for p in held if p.employed]
     if not employers:
         return None
-    return best_address(organisations.get(asked if asked in employers else employers[0]))
+    return asked if asked in employers else employers[0]
 
 
 def best_address(organisation: Organisation | None) -> Address | None:
@@ -297,10 +302,13 @@ def best_address(organisation: Organisation | None) -> Address | None:
 # ---- caller ----------------------------------------------------------------------------------------------
 
 
-def _matches(view: View, asked: phones.Asked, region: str | None, on: date) -> list[Match]:
-    """Find whom a number can belong to, among readable positions in force, organisations and contacts."""
+def _matches(view: View, asked: phones.Asked, region: str | None, on: date) -> tuple[list[Match], set[Any]]:
+    """Find whom a number can belong to, among readable positions in force, organisations and contacts; and VIPs there.
+
+    VIPs are named by their contact, or by contact and organisation.
+    """
     if not asked.keys:
-        return []
+        return [], set()
     keys = dialled(asked.keys)
     organisations, positions, contacts = view.gather(
         view.query(Organisation, phones=keys),
@@ -308,10 +316,17 @@ def _matches(view: View, asked: phones.Asked, region: str | None, on: date) -> l
         view.query(Contact, phones=keys),
     )
     held = cast("list[Position]", positions)
-    owners = cast("list[Organisation]", view.find(Organisation, id=one_of([p.organisation_id for p in held])))
-    people = cast("list[Contact]", view.find(Contact, id=one_of([p.contact_id for p in held])))
-    at, whose = by_id(owners), by_id(people)
-    elsewhere = _countries(view, [c.key for c in contacts], on) if contacts else {}
+    owners, people, all_held = view.gather(
+        view.query(Organisation, id=one_of([p.organisation_id for p in held])),
+        view.query(Contact, id=one_of([p.contact_id for p in held])),
+        view.query(Position, contact_id=one_of([*(p.contact_id for p in held), *(c.key for c in contacts)])),
+    )
+    at, whose = by_id(cast("list[Organisation]", owners)), by_id(cast("list[Contact]", people))
+    now_held = [p for p in cast("list[Position]", all_held) if in_force(p, on)]
+    own_numbers = {contact.key for contact in contacts}
+    elsewhere = _countries(view, [p for p in now_held if p.employed and p.contact_id in own_numbers])
+    vips: set[Any] = {c.key for c in cast("list[Contact]", [*people, *contacts]) if c.vip}
+    vips |= {(p.contact_id, p.organisation_id) for p in now_held if p.vip}
     found = [
         *(
             _match(asked, o.name, o, [o.country, region], organisation_id=o.id, head=True)
@@ -334,13 +349,12 @@ def _matches(view: View, asked: phones.Asked, region: str | None, on: date) -> l
             for c in cast("list[Contact]", contacts)
         ),
     ]
-    return _nearest([match for match in found if match is not None])
+    return _nearest([match for match in found if match is not None]), vips
 
 
-def _countries(view: View, contacts: Sequence[str], on: date) -> dict[str, list[str | None]]:
+def _countries(view: View, held: Sequence[Position]) -> dict[str, list[str | None]]:
     """Read the countries of the readable employers of some contacts: where their own numbers may be written."""
-    held = [p for p in view.find(Position, contact_id=one_of(contacts)) if p.employed and in_force(p, on)]
-    places = by_id(view.find(Organisation, id=one_of([p.organisation_id for p in held])))
+    places = by_id(view.find(Organisation, id=one_of([p.organisation_id for p in held]))) if held else {}
     found: dict[str, list[str | None]] = {}
     for position in held:
         if (place := places.get(position.organisation_id)) is not None:
@@ -377,23 +391,19 @@ def _nearest(matches: Sequence[Match]) -> list[Match]:
     return [match for match in kept if match.organisation_id is not None or match.contact_id not in placed]
 
 
-def _ranked(view: View, matches: list[Match], on: date) -> list[Match]:
+def _ranked(view: View, matches: list[Match], vips: Collection[Any], on: date) -> list[Match]:
     """Order matches: contacts first, then VIPs, then the latest contact, then by id."""
     if len(matches) < 2:  # noqa: PLR2004
         return matches
     people = [match.contact_id for match in matches if match.contact_id]
-    contacts, positions, *latest = view.gather(
-        view.query(Contact, id=one_of(people), vip=True),
-        view.query(Position, contact_id=one_of(people), vip=True),
-        *(last_contact_query(view, on, **_whom(match)) for match in matches),
-    )
-    vips: set[Any] = {row.key for row in contacts}
-    vips |= {(p.contact_id, p.organisation_id) for p in cast("list[Position]", positions) if in_force(p, on)}
-    when = [cast("Activity", rows[0]).at if rows else None for rows in latest]
+    places = [match.organisation_id for match in matches if match.organisation_id and not match.contact_id]
+    latest = _latest(view, on, "contact_ids", people) | _latest(view, on, "organisation_id", places)
 
-    def rank(pair: tuple[Match, datetime | None]) -> tuple[Any, ...]:
-        match, at = pair
+    def rank(match: Match) -> tuple[Any, ...]:
         important = match.contact_id in vips or (match.contact_id, match.organisation_id) in vips
+        at = latest.get(
+            ("contact_ids", match.contact_id) if match.contact_id else ("organisation_id", match.organisation_id)
+        )
         return (
             match.contact_id is None,
             not important,
@@ -403,11 +413,15 @@ def _ranked(view: View, matches: list[Match], on: date) -> list[Match]:
             match.organisation_id or "",
         )
 
-    return [match for match, _ in sorted(zip(matches, when, strict=True), key=rank)]
+    return sorted(matches, key=rank)
 
 
-def _whom(match: Match) -> Mapping[str, Any]:
-    return {"contact_ids": match.contact_id} if match.contact_id else {"organisation_id": match.organisation_id}
+def _latest(view: View, on: date, field: str, ids: Sequence[str]) -> dict[tuple[str, str | None], datetime]:
+    """Read when the last contact with each of some contacts or organisations was, in one question."""
+    if not ids:
+        return {}
+    found = view.totals(last_contact_query(view, on, **{field: one_of(ids)}), (field,), extremes=("at",))
+    return {(field, one.key[0]): one.highs[0] for one in found}
 
 
 def vip_positions(view: View, on: date) -> tuple[list[Contact], list[Position], list[Organisation]]:

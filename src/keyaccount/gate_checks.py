@@ -103,21 +103,24 @@ def _closing_subjects(pairs: Sequence[Pair]) -> Iterator[Problem]:
 def _forest(view: View, kind: Kind, pairs: Sequence[Pair]) -> Iterator[Problem]:
     """Refuse a cycle of what the desk can see; one through something hidden is left for a check of the book to find."""
     up = cast("str", kind.up)
-    moved = [
-        row
-        for old, row in pairs
-        if type(row) is kind.cls and getattr(row, up) and getattr(row, up) != getattr(old, up, None)
-    ]
-    if not moved:
+    given = [(old, row) for old, row in pairs if type(row) is kind.cls]
+    if not _moved(given, up):
         return
+    seen = view.readable(kind.cls, [row.key for old, row in given if old is not None])
+    given = [(old, row) for old, row in given if old is None or row.key in seen]  # a merge moves hidden records too
+    moved = _moved(given, up)
     lineage = view.find(kind.cls, id=above([getattr(row, up) for row in moved]))
     parents: dict[str, Any] = {row.key: getattr(row, up) for row in lineage}
-    parents |= {row.key: getattr(row, up) for _, row in pairs if type(row) is kind.cls}
+    parents |= {row.key: getattr(row, up) for _, row in given}
     cleared: set[str] = set()
     for row in moved:
         if cycle := _cycle(row.key, parents, cleared):
             yield _problem(row, up, "makes a cycle: " + " → ".join(map(shown, cycle)))
             return
+
+
+def _moved(pairs: Sequence[Pair], up: str) -> list[Entity]:
+    return [row for old, row in pairs if getattr(row, up) and getattr(row, up) != getattr(old, up, None)]
 
 
 def _cycle(start: str, parents: Mapping[str, str | None], cleared: set[str]) -> list[str]:

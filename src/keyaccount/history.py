@@ -10,6 +10,7 @@ import attrs
 
 from keyaccount.catalogue import KINDS, Kind
 from keyaccount.model.entity import Entity, evolved
+from keyaccount.model.notes import Reference
 from keyaccount.results import Result, Rows
 from keyaccount.storage import Image
 from keyaccount.view import View
@@ -36,8 +37,8 @@ class History(Rows[Happening]):
 def history(view: View, kind: Kind, id: str) -> History:
     """Return a record's history with today's rights; NotFound where the record cannot be read now.
 
-    A removed record has a history for trusted desks only. An image of when it hung on something that cannot be read is
-    left out, with who changed it then.
+    A removed record has a history for trusted desks only. An image of when it hung on, or was about, something that
+    cannot be read is left out, with who changed it then or removed it.
     """
     images = list(view.work.unit.images(kind.name, id)) if isinstance(id, str) and id else []
     if view.reader is not None or not images:
@@ -59,10 +60,11 @@ def _seen(view: View, kind: Kind, images: Sequence[Image]) -> list[tuple[Image, 
     if view.reader is None:
         return [(image, image.record, True) for image in images]
     readable = _readable(view, kind, images)
-    found = []
+    found: list[tuple[Image, Entity | None, bool]] = []
     for image in images:
         record = None if image.record is None else _masked(kind, image.record, readable)
-        found.append((image, record, image.record is None or record is not None))
+        removed_in_sight = image.record is None and bool(found) and found[-1][1] is not None
+        found.append((image, record, record is not None or removed_in_sight))
     return found
 
 
@@ -72,17 +74,24 @@ def _readable(view: View, kind: Kind, images: Sequence[Image]) -> set[tuple[str,
     for image in images:
         for target, id in _references(kind, image.record):
             wanted.setdefault(target, set()).add(id)
-    return {(target, id) for target, ids in wanted.items() for id in view.readable(KINDS[target].cls, ids)}
+    known = [(target, ids) for target, ids in wanted.items() if target in KINDS]
+    return {(target, id) for target, ids in known for id in view.readable(KINDS[target].cls, ids)}
 
 
 def _references(kind: Kind, record: Entity | None) -> Iterator[tuple[str, str]]:
     for link in kind.links if record is not None else ():
         value: Any = getattr(record, link.field)
         yield from ((link.kind, id) for id in (value if link.many else (value,)) if id is not None)
+    about = getattr(record, "about", None)
+    if isinstance(about, Reference):
+        yield about.kind, about.id
 
 
 def _masked(kind: Kind, record: Entity, readable: set[tuple[str, str]]) -> Entity | None:
-    """Return an image without what cannot be read; None where it hung on something that cannot be."""
+    """Return an image without what cannot be read; None where it hung on, or was about, something that cannot be."""
+    about = getattr(record, "about", None)
+    if isinstance(about, Reference) and (about.kind, about.id) not in readable:
+        return None
     changes: dict[str, Any] = {}
     for link in kind.links:
         value = getattr(record, link.field)

@@ -16,7 +16,7 @@ from keyaccount.model.aliases import Alias
 from keyaccount.model.contacts import Contact
 from keyaccount.model.entity import Entity, evolved
 from keyaccount.model.organisations import Organisation
-from keyaccount.model.rights import KEY_ACCOUNT_MANAGER, Assignment
+from keyaccount.model.rights import KEY_ACCOUNT_MANAGER, Assignment, Right
 from keyaccount.results import Result
 from keyaccount.spans import in_force
 from keyaccount.storage import Change, Image
@@ -47,7 +47,7 @@ def merge(view: View, cls: type[Entity], winner_id: str, loser_id: str) -> Merge
     if (done := _done(view, kind, winner, loser_id)) is not None:
         return done
     loser = view.get(cls, loser_id)
-    gate.need_administer(view, kind, (winner_id, loser_id), f"merging a {kind.name}")
+    gate.need(view, kind.name, (winner_id, loser_id), Right.ADMINISTER, f"merging a {kind.name}")
     raw = view.trusted()
     winner, loser = raw.get(cls, winner_id), raw.get(cls, loser_id)
     changes = list(_changes(raw, kind, winner, loser))
@@ -67,11 +67,12 @@ def undo(view: View, act_key: str) -> tuple[Entity, ...]:
     for (kind, _), was in images.items():
         kept = next((i.record for i in was if i.act.seq == act.seq and isinstance(i.record, Alias)), None)
         if kind == "Alias" and kept is not None:
-            target = "Organisation" if kept.organisation_id else "Contact"
-            view.get(KINDS[target].cls, cast("str", kept.organisation_id or kept.contact_id))
-            gate.need_administer(
-                view, KINDS[target], [cast("str", kept.organisation_id or kept.contact_id)], "undoing a merge"
+            target, owner = (
+                "Organisation" if kept.organisation_id else "Contact",
+                kept.organisation_id or kept.contact_id,
             )
+            view.get(KINDS[target].cls, cast("str", owner))
+            gate.need(view, target, [cast("str", owner)], Right.ADMINISTER, "undoing a merge")
     changed_since = [name for name, was in images.items() if was[-1].act.seq != act.seq]
     if changed_since:
         known = [(k, id) for k, id in changed_since if view.reader is None or view.readable(KINDS[k].cls, [id])]

@@ -34,6 +34,7 @@ class Shape:
 
     __slots__ = ()
     many: ClassVar[bool] = False
+    adds_up: ClassVar[bool] = False
 
     def normal(self, value: Any) -> Any:
         """Return the value in normal form; what cannot be normalised is returned as it is, for `reason` to refuse."""
@@ -51,9 +52,20 @@ class Shape:
         """Return what the value compares by."""
         return value
 
+    def measure(self, value: Any) -> Any:
+        """Return what the value is put in order by."""
+        return self.key(value)
+
     def keys(self, value: Any) -> Iterable[Any]:
         """Return the keys a stored value is found under: its own, or one for each of its items."""
         return () if value is None else (self.key(value),)
+
+    def integer(self, value: Any) -> int | None:
+        """Return the whole number that a value counts for in a sum, as its column holds it; nothing counts for None.
+
+        Asked only of shapes that say `adds_up`; it is exact, and the same number wherever the value stands.
+        """
+        raise NotImplementedError
 
 
 @attrs.frozen
@@ -148,11 +160,17 @@ class Flag(Shape):
 class Number(Shape):
     """A whole number, 0 or more."""
 
+    adds_up: ClassVar[bool] = True
+
     def reason(self, value: Any) -> str | None:
         """Refuse what is no such number."""
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 62:
             return "must be a whole number, 0 or more"
         return None
+
+    def integer(self, value: Any) -> int | None:
+        """Return the number."""
+        return None if value is None else int(value)
 
 
 @attrs.frozen
@@ -176,11 +194,17 @@ class Degrees(Shape):
 class Whole(Shape):
     """A whole number, negative ones too: what sums are made of."""
 
+    adds_up: ClassVar[bool] = True
+
     def reason(self, value: Any) -> str | None:
         """Refuse what is no such number."""
         if isinstance(value, bool) or not isinstance(value, int) or not -_LARGEST <= value <= _LARGEST:
             return "must be a whole number"
         return None
+
+    def integer(self, value: Any) -> int | None:
+        """Return the number itself."""
+        return None if value is None else int(value)
 
 
 _LARGEST = 1 << 62
@@ -226,6 +250,10 @@ class Amount(Shape):
         if not isinstance(value, Money):
             return f"must be Money, not {type(value).__name__}"
         return None if abs(value.units) <= _LARGEST_AMOUNT else "is larger than 10**12"
+
+    def measure(self, value: Money) -> int:
+        """Return ten-thousandths, whatever the currency: amounts of different ones are put in order by their number."""
+        return value.units
 
     def key(self, value: Money) -> str:
         """Return ten-thousandths and currency as one text, equal for equal money.
@@ -406,7 +434,9 @@ class Pairs(Shape):
     texts: bool = False
 
     def normal(self, value: Any) -> Any:
-        """Return a frozen mapping."""
+        """Return a frozen mapping; an empty one as it is, so that a default stays known as sound."""
+        if type(value) is FrozenMap and not len(value):
+            return value
         try:
             if not isinstance(value, Mapping) or len(value) > ITEM_LIMIT:
                 return value

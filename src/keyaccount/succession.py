@@ -189,7 +189,7 @@ def _infer(rows: list[Known], named: Mapping[str, object], matching: Matching) -
         for row in rows
         if row.last is not None
         and row.id not in named
-        and (len(pools.get((row.account, row.kind), ())) > 1 or row.account in frames)
+        and (len(pools.get((row.account, row.kind), ())) > (not row.predecessors) or row.account in frames)
     ]
     ended.sort()
     taken: dict[str, Known] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from typing import Any, TypeVar, cast
@@ -14,12 +14,13 @@ import attrs
 
 from keyaccount import access
 from keyaccount.catalogue import Kind, kind_of
+from keyaccount.contracts import LEAD_DAYS, Lead
 from keyaccount.errors import AccessDenied, NotFound, ValidationError
 from keyaccount.model.entity import Entity
 from keyaccount.model.organisations import Organisation
 from keyaccount.model.organogram import Unit, User
 from keyaccount.model.rights import KEY_ACCOUNT_MANAGER, Assignment, BreakGlass, Grant, Right, Substitution
-from keyaccount.queries import Query, above, below, conditions, one_of, ordering, place
+from keyaccount.queries import Query, Total, Window, above, below, conditions, one_of, ordering, place
 from keyaccount.requests import Request
 from keyaccount.spans import in_force
 from keyaccount.storage import Act, StorageUnit
@@ -47,6 +48,7 @@ class Work:
     unit: StorageUnit
     act: Act
     policy: access.AccessPolicy
+    lead: Lead = LEAD_DAYS
     request: Request | None = None
     replays: bool = False
     closed: bool = False
@@ -154,6 +156,18 @@ class View:
         """Count the rows of a query."""
         return next(iter(self.work.unit.totals(query))).count
 
+    def totals(
+        self,
+        query: Query,
+        by: Collection[str] = (),
+        windows: Sequence[Window] = (),
+        *,
+        sums: Collection[str] = (),
+        extremes: Collection[str] = (),
+    ) -> list[Total]:
+        """Total the rows of a query, by fields and in windows; see `StorageUnit.totals`."""
+        return list(self.work.unit.totals(query, by, windows, sums=sums, extremes=extremes))
+
     def readable(self, cls: type[Entity], ids: Collection[str], right: Right = Right.READ) -> set[str]:
         """Return those of some ids that the reader holds a right on."""
         wanted = [id for id in ids if isinstance(id, str) and id]
@@ -200,15 +214,19 @@ class View:
 def resolve(unit: StorageUnit, user_id: str, policy: access.AccessPolicy, now: datetime) -> access.Reader:
     """Resolve the user of a bound desk; raise AccessDenied where they are gone or not active."""
     raw = View(Work(unit, Act(now, user_id), policy), None, now.date(), now)
-    found, standing_in = raw.gather(raw.query(User, id=user_id), raw.query(Substitution, deputy_id=user_id))
+    found, standing_in, headed = raw.gather(
+        raw.query(User, id=user_id),
+        raw.query(Substitution, deputy_id=user_id),
+        raw.query(Unit, head_id=user_id, limit=None if policy.oversight else 0),
+    )
     user = cast("User | None", found[0] if found else None)
     if user is None or not user.active:
         raise AccessDenied("the user of this desk is not active")
     substitutions = cast("list[Substitution]", standing_in)
-    units, absent, headed = raw.gather(
+    units, absent, under = raw.gather(
         raw.query(Unit, id=above(user.unit_ids)),
         raw.query(User, id=one_of([s.user_id for s in substitutions])),
-        raw.query(Unit, head_id=user_id, limit=None if policy.oversight else 0),
+        raw.query(Unit, id=below([unit.key for unit in headed]), limit=None if headed else 0),
     )
     return access.reader(
         user,
@@ -217,7 +235,7 @@ def resolve(unit: StorageUnit, user_id: str, policy: access.AccessPolicy, now: d
         now,
         substitutions=substitutions,
         absent=cast("list[User]", absent),
-        oversees=_overseen(raw, [unit.key for unit in headed]),
+        oversees=raw.find(User, unit_ids=one_of([unit.key for unit in under])) if under else (),
     )
 
 
@@ -253,14 +271,6 @@ def _belonging(units: list[Unit], users: list[User]) -> dict[str, list[User]]:
                     found.setdefault(at.head_id, {})[user.id] = user
                 at = up.get(at.parent_id or "")
     return {head: list(under.values()) for head, under in found.items()}
-
-
-def _overseen(raw: View, headed: list[str]) -> list[User]:
-    """Read the users who belong to the units somebody heads, and to all below."""
-    if not headed:
-        return []
-    units = raw.find(Unit, id=below(headed))
-    return raw.find(User, unit_ids=one_of([unit.id for unit in units]))
 
 
 def _check_id(kind: Kind, id: object) -> None:

@@ -812,6 +812,16 @@ def test_a_masked_parent_is_not_found_out(world: World, parent: str) -> None:
     assert answers[0] == answers[1]
 
 
+def test_a_guess_of_a_masked_reference_is_refused_as_any_other(world: World) -> None:
+    """Who may not change a record is told so, whether or not the reference they name is the one that is masked."""
+    world.office.people.grant("acme-at", principal=ANYBODY, right=R.READ)
+    desk = world.desk("max")
+    row = desk.get(ka.Organisation, "acme-at")
+    right, wrong = (attrs.evolve(row, parent_id=parent) for parent in ("acme", "nowhere"))
+    told = [refused(world, ka.AccessDenied, desk.put, guess) for guess in (right, wrong)]
+    assert told[0] == told[1]
+
+
 def test_creating_makes_the_creator_the_manager() -> None:
     """Whoever creates an account manages it, unless another is named; a policy may keep creating for stewards."""
     world = World()

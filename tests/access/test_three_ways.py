@@ -314,7 +314,7 @@ MUTANTS: dict[str, tuple[Edit, ...]] = {
         ("{one.id: one.parent_id for one in units}", "{one.parent_id: one.id for one in units}"),
     ),
     "a grant to a unit stops at sub-units": (("above = parents[above]", "above = None"),),
-    "a unit is mistaken for a user": (("return principal.id == self.user.id", "return principal.id in self.units"),),
+    "a unit is mistaken for a user": (('return f"{kind} {id}"', 'return f"{id}"'),),
     "a substitution is not capped": (("min(right, Right.CHANGE)", "right"),),
     "a substitution chains": ((STANDS_IN, f"if (s.deputy_id == user.id or {CHAIN}) and"),),
     "a substitution for the inactive counts": (("for one in absent if one.active}", "for one in absent}"),),
@@ -334,7 +334,10 @@ MUTANTS: dict[str, tuple[Edit, ...]] = {
     "glass is open at its closing moment": (("<= now < claim.closes_at", "<= now <= claim.closes_at"),),
     "glass is shut at its opening moment": (("claim.opens_at <= now", "claim.opens_at < now"),),
     "glass opens for others than stewards": (("if reader.steward and reader.is_me", "if reader.is_me"),),
-    "glass opens for every steward": (("reader.is_me(claim.principal) and _is_open", "_is_open"),),
+    "glass opens for every steward": (("reader.is_me(claim) and _is_open", "_is_open"),),
+    "claims of those stood in for are put aside": (("(*self.acts_for, *self.oversees)", "self.oversees"),),
+    "claims of the overseen are put aside": (("(*self.acts_for, *self.oversees)", "self.acts_for"),),
+    "grants to everyone are put aside": ((' _name("everyone", None),', ""),),
     "a steward holds nothing": (("    if reader.steward:\n        yield", "    if not claims:\n        yield"),),
 }
 

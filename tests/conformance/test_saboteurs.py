@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from conformance.stores import PATIENCE, sqlite
 from keyaccount import phones, testing
 from keyaccount.catalogue import KINDS
 from keyaccount.model.entity import Entity, evolved
-from keyaccount.queries import Query, Total, one_of, place
+from keyaccount.queries import Query, Total, Window, one_of, place
 from keyaccount.storage import Act, Change, Image, Storage, StorageUnit, restriction, sql
 from keyaccount.storage.memory import MemoryStorage
 from keyaccount.values import fold
@@ -38,9 +39,17 @@ class WrappedUnit:
         """Ask one question after the other."""
         return [list(self.find(query)) for query in queries]
 
-    def totals(self, query: Query, by: Collection[str] = ()) -> Iterator[Total]:
-        """Hand on a count."""
-        return self.inner.totals(query, by)
+    def totals(
+        self,
+        query: Query,
+        by: Collection[str] = (),
+        windows: Sequence[Window] = (),
+        *,
+        sums: Collection[str] = (),
+        extremes: Collection[str] = (),
+    ) -> Iterator[Total]:
+        """Hand on a total."""
+        return self.inner.totals(query, by, windows, sums=sums, extremes=extremes)
 
     def write(self, act: Act, changes: Sequence[Change]) -> None:
         """Hand on a write."""
@@ -99,9 +108,62 @@ class Wrapped:
 class UnrestrictedTotals(WrappedUnit):
     """Restriction missing in totals."""
 
-    def totals(self, query: Query, by: Collection[str] = ()) -> Iterator[Total]:
+    def totals(
+        self, query: Query, by: Collection[str] = (), windows: Sequence[Window] = (), **more: Any
+    ) -> Iterator[Total]:
         """Count for nobody in particular."""
-        return self.inner.totals(attrs.evolve(query, reader=None), by)
+        return self.inner.totals(attrs.evolve(query, reader=None), by, windows, **more)
+
+
+class UnrestrictedWindows(WrappedUnit):
+    """Restriction missing in window totals."""
+
+    def totals(
+        self, query: Query, by: Collection[str] = (), windows: Sequence[Window] = (), **more: Any
+    ) -> Iterator[Total]:
+        """Forget the reader in the columns of windows alone."""
+        whole = {one.key: one for one in self.inner.totals(attrs.evolve(query, reader=None), by, windows, **more)}
+        for one in self.inner.totals(query, by, windows, **more):
+            other = whole.get(one.key, one) if windows else one
+            yield attrs.evolve(one, counts=other.counts, sums=other.sums)
+
+
+class ClosedWindows(WrappedUnit):
+    """Off-by-one windows: the end included."""
+
+    def totals(
+        self, query: Query, by: Collection[str] = (), windows: Sequence[Window] = (), **more: Any
+    ) -> Iterator[Total]:
+        """Take what lies on the end of a window for inside."""
+        return self.inner.totals(query, by, [self._closed(window) for window in windows], **more)
+
+    def _closed(self, window: Window) -> Window:
+        if window.end is None or window.end == type(window.end).max:
+            return window
+        tick = timedelta(microseconds=1) if isinstance(window.end, datetime) else timedelta(days=1)
+        return attrs.evolve(window, end=window.end + tick)
+
+
+class FloatSums(WrappedUnit):
+    """Sums that pass through floating-point numbers."""
+
+    def totals(
+        self, query: Query, by: Collection[str] = (), windows: Sequence[Window] = (), **more: Any
+    ) -> Iterator[Total]:
+        """Lose what a float cannot hold."""
+        for one in self.inner.totals(query, by, windows, **more):
+            yield attrs.evolve(one, sums=tuple(tuple(int(float(n)) for n in sums) for sums in one.sums))
+
+
+class TextOrderTotals(WrappedUnit):
+    """Totals in the order of what their keys read like."""
+
+    def totals(
+        self, query: Query, by: Collection[str] = (), windows: Sequence[Window] = (), **more: Any
+    ) -> Iterator[Total]:
+        """Order by the text of the keys, so that nothing stands among the names."""
+        found = self.inner.totals(query, by, windows, **more)
+        return iter(sorted(found, key=lambda one: tuple(map(str, one.key))))
 
 
 class LimitFirst(WrappedUnit):
@@ -193,9 +255,11 @@ class Unmasked(WrappedUnit):
 class UngroupedTotals(WrappedUnit):
     """Totals that forget the second field they are grouped by."""
 
-    def totals(self, query: Query, by: Collection[str] = ()) -> Iterator[Total]:
+    def totals(
+        self, query: Query, by: Collection[str] = (), windows: Sequence[Window] = (), **more: Any
+    ) -> Iterator[Total]:
         """Group by nothing but the first field."""
-        return self.inner.totals(query, tuple(by)[:1])
+        return self.inner.totals(query, tuple(by)[:1], windows, **more)
 
 
 class GathersUnrestricted(WrappedUnit):
@@ -378,6 +442,11 @@ SABOTEURS: Sequence[tuple[type[WrappedUnit | Wrapped], str]] = (
     (CaselessIds, "ids: byte by byte"),
     (ExpiredOpenEnd, "conditions: open ends"),
     (UngroupedTotals, "totals: Activity"),
+    (UnrestrictedWindows, "restricted totals in windows: a closed book"),
+    (ClosedWindows, "totals: an end belongs to the next window"),
+    (ClosedWindows, "totals in windows: Assignment"),
+    (FloatSums, "totals: sums of any size"),
+    (TextOrderTotals, "totals: in the order of their keys"),
     (BulkUnchecked, "versions: every change of many"),
     (Trimmed, "round trip: Organisation"),
     (Whole, "round trip: Unit"),

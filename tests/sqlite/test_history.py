@@ -168,6 +168,39 @@ def test_a_bound_desk_sees_a_history_with_todays_rights(book: ka.Book, office: k
     assert len(book.desk("hanna").history(ka.ServiceNote, "n")) == 2
 
 
+def test_a_history_leaves_out_when_a_note_was_about_something_unreadable(book: ka.Book, office: ka.Desk) -> None:
+    """What a note said while it was about a record of a private account stays with those who read that account."""
+    office.put(
+        ka.Organisation("open", name="Open"),
+        ka.Organisation("shut", name="Shut", private=True),
+        ka.Assignment("a", "hanna", "shut"),
+    )
+    office.put(ka.Activity("act", organisation_id="shut", kind="call"))
+    about = ka.Reference("Activity", "act")
+    office.put(ka.ServiceNote("n", organisation_id="open", text="before", about=about))
+    office.put(attrs.evolve(office.get(ka.ServiceNote, "n"), about=None, text="after"))
+    told = {user: [r.after for r in book.desk(user).history(ka.ServiceNote, "n")] for user in ("volker", "hanna")}
+    assert [getattr(row, "text", None) for row in told["volker"]] == ["after"]
+    assert [getattr(row, "text", None) for row in told["hanna"]] == ["before", "after"]
+
+
+def test_a_history_tells_a_removal_only_of_what_was_in_sight(book: ka.Book, office: ka.Desk) -> None:
+    """Who removed a note from a private account is left out with it; who removed it from an open one is told."""
+    office.put(
+        ka.Organisation("open", name="Open"),
+        ka.Organisation("shut", name="Shut", private=True),
+        ka.Assignment("a", "hanna", "shut"),
+    )
+    for home, text in (("shut", "first"), ("open", "second"), ("open", "third")):
+        office.put(ka.ServiceNote("n", organisation_id=home, text=text))
+        if text != "third":
+            office.remove(ka.ServiceNote, "n")
+    rows = book.desk("volker").history(ka.ServiceNote, "n")
+    assert [getattr(r.after, "text", None) for r in rows] == ["second", None, "third"]
+    assert [getattr(r.before, "text", None) for r in rows] == [None, "second", None]
+    assert len(book.desk("hanna").history(ka.ServiceNote, "n")) == 5
+
+
 @pytest.mark.parametrize("id", ["", "nobody", None, 5, "\0", "x" * 300])
 def test_a_history_of_nothing_is_not_found(book: ka.Book, office: ka.Desk, id: Any) -> None:
     """What never was has no history: the same error for both sorts of desk, or one for what is no id."""
@@ -565,6 +598,16 @@ def test_a_merge_up_and_down_the_tree(book: ka.Book, office: ka.Desk) -> None:
     with pytest.raises(ka.ValidationError):
         office.merging.merge(ka.Organisation, "c", "a")
     assert everything(book) == before
+
+
+def test_a_merge_tells_nothing_of_what_stands_hidden_between(book: ka.Book, office: ka.Desk) -> None:
+    """Two accounts with a hidden one between them are merged as if there were none; a check finds the cycle."""
+    office.put(*(ka.Organisation(id, name=id, parent_id=up) for id, up in (("a", None), ("b", "a"), ("c", "b"))))
+    office.put(*(ka.Assignment(user_id="volker", organisation_id=id) for id in ("a", "c")))
+    office.put(attrs.evolve(office.get(ka.Organisation, "b"), private=True), ka.Assignment("m", "hanna", "b"))
+    done = book.desk("volker").merging.merge(ka.Organisation, "c", "a")
+    assert (done.winner.key, done.moved) == ("c", 1)
+    assert [one.id for one in book.check() if "under itself" in one.what] == ["b"]
 
 
 @pytest.mark.parametrize(

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
 import keyaccount as ka
 from keyaccount.model.entity import Entity
-from keyaccount.queries import Query, Total
-from keyaccount.storage import StorageUnit
+from keyaccount.queries import Query, Total, Window
+from keyaccount.storage import Storage, StorageUnit, file
 from keyaccount.storage.memory import MemoryStorage
+from keyaccount.storage.sqlite import SQLiteStorage
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 MOST = {
@@ -23,6 +27,8 @@ MOST = {
     "card of both": 12,
     "caller": 14,
     "notes_for": 8,
+    "panel": 14,
+    "data_quality": 10,
 }
 
 
@@ -43,10 +49,12 @@ class CountingUnit:
         self._storage.asked.append("gather " + ", ".join(query.kind.name for query in queries))
         return self._inner.gather(queries)
 
-    def totals(self, query: Query, by: Collection[str] = ()) -> Iterator[Total]:
+    def totals(
+        self, query: Query, by: Collection[str] = (), windows: Sequence[Window] = (), **more: Any
+    ) -> Iterator[Total]:
         """Count one round trip."""
         self._storage.asked.append(f"totals {query.kind.name}")
-        return self._inner.totals(query, by)
+        return self._inner.totals(query, by, windows, **more)
 
     def __getattr__(self, name: str) -> Any:
         """Hand on everything else: writing and the audit are not counted here."""
@@ -54,11 +62,11 @@ class CountingUnit:
 
 
 class CountingStorage:
-    """A storage in memory that counts how often it is asked."""
+    """A storage that counts how often it is asked: one in memory, or another one."""
 
-    def __init__(self) -> None:
+    def __init__(self, inner: Storage | None = None) -> None:
         """Start empty."""
-        self._inner = MemoryStorage()
+        self._inner = inner or MemoryStorage()
         self.asked: list[str] = []
 
     @contextmanager
@@ -73,20 +81,22 @@ class CountingStorage:
 
 
 def opened(storage: CountingStorage) -> ka.Book:
-    """Open a book on a counting storage, which is one in all that it hands on."""
-    return ka.Book(cast("Any", storage), region="DE", clock=lambda: NOW)
+    """Open a book on a counting storage, which is one in all that it hands on; heads of units oversee what is below."""
+    policy = ka.AccessPolicy(oversight=ka.Right.READ)
+    return ka.Book(cast("Any", storage), region="DE", clock=lambda: NOW, policy=policy)
 
 
-def filled(size: int) -> CountingStorage:
+def filled(size: int, inner: Storage | None = None) -> CountingStorage:
     """Fill a storage in which everything that a card shows is there `size` times over."""
-    storage = CountingStorage()
+    storage = CountingStorage(inner)
     office = opened(storage).trusted("test")
     many, depth = range(size), min(size, 30)
     records: list[Any] = [
         ka.Unit("u0", name="U"),
         *(ka.Unit(f"u{n}", name="U", parent_id=f"u{n - 1}") for n in range(1, depth)),
         ka.User("volker", name="Volker", unit_ids=(f"u{depth - 1}",)),
-        *(ka.User(f"user{n}", name="U") for n in many),
+        *(ka.Unit(f"headed{n}", name="U", head_id="volker") for n in many),
+        *(ka.User(f"user{n}", name="U", unit_ids=(f"headed{n}",)) for n in many),
         *(ka.Organisation(f"up{n}", name="Up", parent_id=f"up{n - 1}" if n else None) for n in range(depth)),
         *(
             ka.Organisation(f"o{n}", name="O", parent_id=f"up{depth - 1}", phones=("+49 89 1234567", f"+49 30 {n:07}"))
@@ -121,6 +131,8 @@ def filled(size: int) -> CountingStorage:
             )
             for n in many
         ),
+        *business("o0", size),
+        *(record for n in many[1:] for record in business(f"o{n}", 1)),
         *(ka.ServiceNote(f"r{n}", organisation_id="o0", about=ka.Reference("Activity", f"x{n}")) for n in many),
     ]
     office.put_many(records)
@@ -130,6 +142,21 @@ def filled(size: int) -> CountingStorage:
     return storage
 
 
+def business(organisation: str, size: int) -> Iterator[Entity]:
+    """Make contracts to renew, orders to deliver, overdue invoices and links, so many of each."""
+    euros, start = ka.Money(100, "EUR"), date(2026, 1, 1)
+    for n in range(size):
+        own = f"{organisation}-{n}"
+        before = (f"{organisation}-{n - 1}",) if n % 2 else ()
+        days: dict[str, Any] = {"signed_on": start, "starts_on": start, "ends_on": date(2026, 12, 31)}
+        yield ka.Contract(own, organisation, kind=f"kind {n % 3}", predecessor_ids=before, **days)
+        yield ka.Order(own, organisation, ordered_on=start, lines=(ka.Line("p", unit_price=euros),))
+        yield ka.Invoice(own, organisation, issued_on=start, due_on=start, net=euros)
+        yield ka.Invoice(f"{own}-undue", organisation, issued_on=start, net=euros)
+        for kind in ("task", "project", "warranty"):
+            yield ka.Link(f"{own}-{kind}", organisation, kind=kind, dated_on=start if n % 2 else None)
+
+
 CALLS: dict[str, Callable[[ka.Desk, list[str]], Any]] = {
     "notes": lambda desk, ids: desk.notes(organisation=ids[0], context="crm"),
     "card of an organisation": lambda desk, ids: desk.card(organisation=ids[0], context="crm"),
@@ -137,6 +164,8 @@ CALLS: dict[str, Callable[[ka.Desk, list[str]], Any]] = {
     "card of both": lambda desk, ids: desk.card(contact="c0", organisation=ids[0], context="crm"),
     "caller": lambda desk, ids: desk.caller("+49 89 1234567") if ids else None,
     "notes_for": lambda desk, ids: desk.notes_for(organisations=ids, context="crm"),
+    "panel": lambda desk, ids: desk.panel(ids[0]),
+    "data_quality": lambda desk, _: desk.data_quality(),
 }
 
 
@@ -173,10 +202,11 @@ def test_round_trips_are_few_and_constant(asked: dict[str, dict[int, list[str]]]
 
 
 def test_questions_in_a_round_trip_do_not_grow(asked: dict[str, dict[int, list[str]]]) -> None:
-    """The questions inside the round trips of a card are as many for a hundred of everything as for seven."""
-    trips = asked["card of both"]
-    many = {size: sum(trip.count(",") + 1 for trip in trips[size]) for size in SIZES}
-    assert many[120] == many[7], trips[120]
+    """The questions inside the round trips of a moment are as many for a hundred of everything as for seven."""
+    for name in ("card of both", "panel", "notes_for", "data_quality"):
+        trips = asked[name]
+        many = {size: sum(trip.count(",") + 1 for trip in trips[size]) for size in SIZES}
+        assert many[120] == many[7], trips[120]
 
 
 def test_a_trusted_desk_asks_no_more() -> None:
@@ -200,3 +230,116 @@ def test_the_counter_counts() -> None:
     storage.asked.clear()
     desk.count(ka.Organisation)
     assert storage.asked[-1] == "totals Organisation"
+
+
+# ---- statements on SQLite ----------------------------------------------------------------------------------------
+
+AROUND = ("BEGIN", "COMMIT", "SELECT seq FROM act LIMIT 1")
+"""What every unit of work on SQLite begins and ends with; counted apart."""
+
+
+class Traced:
+    """The statements that SQLite really ran, in all connections made while the tracer is there."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Trace every connection that a storage makes from now on."""
+        self.ran: list[str] = []
+        connect = file.connect
+
+        def traced(*given: Any) -> sqlite3.Connection:
+            connection = connect(*given)
+            connection.set_trace_callback(self.ran.append)
+            return connection
+
+        monkeypatch.setattr(file, "connect", traced)
+
+    def of(self, call: Callable[[], Any]) -> list[str]:
+        """Return the statements of one call, without those around it."""
+        self.ran.clear()
+        assert call() is not None
+        assert self.ran[0] == "BEGIN"
+        return [text for text in self.ran if text not in AROUND]
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, dict[int, list[str]]]]:
+    """Ask every question on a user's desk of SQLite files of several sizes, and remember what SQLite ran."""
+    found: dict[str, dict[int, list[str]]] = {name: {} for name in CALLS}
+    folder = tmp_path_factory.mktemp("statements")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        tracer = Traced(monkeypatch)
+        for size in SIZES:
+            storage = filled(size, SQLiteStorage(folder / f"{size}.db"))
+            desk = opened(storage).desk("volker")
+            for name, call in CALLS.items():
+                found[name][size] = tracer.of(partial(call, desk, organisations(size)))
+            storage.close()
+        yield found
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_statements_are_few_and_constant(ran: dict[str, dict[int, list[str]]], name: str) -> None:
+    """A moment takes as many SQL statements for a hundred of everything as for two, and no more than are promised."""
+    counts = {size: len(ran[name][size]) for size in SIZES}
+    assert max(counts.values()) <= MOST[name], "\n".join(text[:150] for text in ran[name][SIZES[-1]])
+    assert len({counts[size] for size in SIZES[1:]}) == 1, counts
+    assert 0 < counts[1] <= counts[2]
+
+
+def test_notes_for_a_thousand_organisations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The notes of a thousand organisations take as many statements as those of two."""
+    tracer = Traced(monkeypatch)
+    storage = filled(2, SQLiteStorage(tmp_path / "many.db"))
+    office, desk = opened(storage).trusted("test"), opened(storage).desk("volker")
+    ids = [f"more{n}" for n in range(1_000)]
+    office.put_many([ka.Organisation(id, name="O", parent_id="up0") for id in ids])
+    office.put_many([ka.ServiceNote(f"note {id}", organisation_id=id, text="x") for id in ids])
+    few = tracer.of(lambda: desk.notes_for(organisations=ids[:2], context="crm"))
+    found: dict[str, Any] = {}
+    many = tracer.of(lambda: found.update(desk.notes_for(organisations=ids, context="crm")) or found)
+    assert len(found) == 1_000
+    assert len(few) == len(many) <= MOST["notes_for"]
+    storage.close()
+
+
+def test_the_tracer_traces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tracer sees a question that is asked for each record, so that the tests above can fail."""
+    tracer = Traced(monkeypatch)
+    storage = filled(5, SQLiteStorage(tmp_path / "few.db"))
+    desk = opened(storage).desk("volker")
+    assert len(tracer.of(lambda: [desk.notes(organisation=f"o{n}", context="crm") for n in range(5)])) >= 15
+    storage.close()
+
+
+def test_texts_stay_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A question that is asked again is the same text, so that the database need not plan it anew."""
+    tracer = Traced(monkeypatch)
+    storage = filled(3, SQLiteStorage(tmp_path / "same.db"))
+    desk = opened(storage).desk("volker")
+    for call in CALLS.values():
+        first = tracer.of(partial(call, desk, organisations(3)))
+        assert tracer.of(partial(call, desk, organisations(3))) == first
+    storage.close()
+
+
+def test_heads_oversee_units_below_theirs() -> None:
+    """Who heads a unit oversees the users of every unit below it, however deep, and of no other."""
+    storage = CountingStorage()
+    book = ka.Book(
+        cast("Any", storage), policy=ka.AccessPolicy(default=None, oversight=ka.Right.READ), clock=lambda: NOW
+    )
+    office = book.trusted("test")
+    office.put_many(
+        [
+            ka.User("head", name="H"),
+            ka.Unit("top", name="T", head_id="head"),
+            ka.Unit("middle", name="M", parent_id="top"),
+            ka.Unit("low", name="L", parent_id="middle"),
+            ka.Unit("other", name="O"),
+            *(ka.User(f"in {unit}", name="U", unit_ids=(unit,)) for unit in ("top", "low", "other")),
+            *(ka.Organisation(f"of {unit}", name="O") for unit in ("top", "low", "other")),
+        ]
+    )
+    for unit in ("top", "low", "other"):
+        office.people.assign(f"in {unit}", organisation=f"of {unit}")
+    assert [row.id for row in book.desk("head").find(ka.Organisation)] == ["of low", "of top"]

@@ -29,21 +29,21 @@ class Leak:
 LEAKS = (
     Leak(
         "masked parent id",
-        "queries.py",
+        "scope.py",
         "elif value is not None and not self.readable(link.kind, value):",
         "elif value is None:",
         "an unreadable reference is masked",
     ),
     Leak(
         "masked contacts of an activity",
-        "queries.py",
+        "scope.py",
         "kept = tuple(id for id in value if self.readable(link.kind, id))",
         "kept = value",
         "unreadable references in a list are masked",
     ),
     Leak(
         "ended position at a hidden organisation",
-        "queries.py",
+        "scope.py",
         "if there and enough(",
         "if any(not in_force(p, reader.today) for p in held) or there and enough(",
         "a contact is readable only through readable organisations",
@@ -57,21 +57,21 @@ LEAKS = (
     ),
     Leak(
         "a contact's note across companies",
-        "queries.py",
+        "scope.py",
         "reached = all(self.holds(link.kind, id, need)",
         "reached = any(self.holds(link.kind, id, need)",
         "notes of the other company never travel with a contact",
     ),
     Leak(
         "activity of a hidden organisation through its contacts",
-        "queries.py",
+        "scope.py",
         "if not homes and kind.else_any is not None:",
         "if kind.else_any is not None and getattr(row, kind.else_any):",
         "an activity belongs to its organisation",
     ),
     Leak(
         "note about something hidden",
-        "queries.py",
+        "scope.py",
         "return bool(homes) and reached and (not isinstance(about, Reference) or self.readable(about.kind, about.id))",
         "return bool(homes) and reached",
         "a note about an unreadable record is unreadable",
@@ -114,14 +114,16 @@ LEAKS = (
     ),
     Leak(
         "order by a masked parent",
-        "queries.py",
-        "keyed = [(place(query, row), row) for row in found]",
-        "keyed = [(place(query, rows.get(query.kind.name, row.key) or row), row) for row in found]",
+        "evaluator.py",
+        "yield from islice(in_order(query, found), query.limit)",
+        "whole = in_order(query, [rows.get(query.kind.name, row.key) or row for row in found])\n"
+        "    seen = {row.key: row for row in found}\n"
+        "    yield from islice((seen[row.key] for row in whole), query.limit)",
         "sorting is a read",
     ),
     Leak(
         "condition on a masked parent",
-        "queries.py",
+        "evaluator.py",
         "if all(holds(getattr(seen, field)) for field, holds in linked):",
         "if all(holds(getattr(row, field)) for field, holds in linked):",
         "filtering is a read",
@@ -134,12 +136,40 @@ LEAKS = (
         "counts are of readable rows",
     ),
     Leak(
+        "counts of a panel over hidden notes",
+        "panel.py",
+        "counts[_DAY_OF[cls][0]] += view.count(view.query(cls, **at))",
+        "counts[_DAY_OF[cls][0]] += view.count(view.trusted().query(cls, **at))",
+        "an account is not counted by hidden children",
+    ),
+    Leak(
+        "data quality over hidden records",
+        "data_quality.py",
+        "query = view.query(cls, limit=PAGE, **given)",
+        "query = view.trusted().query(cls, limit=PAGE, **given)",
+        "suggestions are computed over readable rows",
+    ),
+    Leak(
+        "renewed by a hidden contract",
+        "facts.py",
+        "view.query(Contract, predecessor_ids=one_of(",
+        "view.trusted().query(Contract, predecessor_ids=one_of(",
+        "a computed note is made of readable records",
+    ),
+    Leak(
+        "mailing list over hidden positions",
+        "cards.py",
+        "view.query(Position, contact_id=ids, **in_force_then)",
+        "view.trusted().query(Position, contact_id=ids, **in_force_then)",
+        "a position is seen only with its organisation",
+    ),
+    Leak(
         "page borders",
-        "queries.py",
-        "    keyed.sort(key=lambda pair: pair[0][-1])\n",
-        "    keyed.sort(key=lambda pair: pair[0][-1])\n"
-        "    ids = sorted(row.key for row in rows.all(query.kind.name))[: query.limit] if query.limit else None\n"
-        "    keyed = [pair for pair in keyed if ids is None or query.after or pair[0][-1] in ids]\n",
+        "evaluator.py",
+        "yield from islice(in_order(query, found), query.limit)",
+        "ids = sorted(row.key for row in rows.all(query.kind.name))[: query.limit] if query.limit else None\n"
+        "    found = [row for row in found if ids is None or query.after or row.key in ids]\n"
+        "    yield from islice(in_order(query, found), query.limit)",
         "a page is cut from readable rows",
     ),
     Leak(
@@ -155,6 +185,70 @@ LEAKS = (
         "image.act.by, image.act.why, was",
         "image.act.by, str(image.act.seq), was",
         "sequence numbers of the audit never reach a bound desk",
+    ),
+    Leak(
+        "history of a moved child",
+        "history.py",
+        "            if link.field in kind.home:\n                return None\n",
+        "",
+        "a child of an unreadable account cannot be reached through history",
+    ),
+    Leak(
+        "what a moved child was before",
+        "history.py",
+        "before = [None, *(record for _, record, _ in seen)]",
+        "before = [None, *(image.record for image, _, _ in seen)]",
+        "a child of an unreadable account cannot be reached through history",
+    ),
+    Leak(
+        "history of a child that was seen",
+        "history.py",
+        "    if view.reader is not None or not images:\n",
+        '    past = kind.reach == "hangs" and any(record for _, record, _ in _seen(view, kind, images))\n'
+        "    if not images or (view.reader and not past):\n",
+        "a record that cannot be read now has no history",
+    ),
+    Leak(
+        "history of a removed record",
+        "history.py",
+        "    if view.reader is not None or not images:\n",
+        "    if not images or (view.reader and images[-1].record is not None):\n",
+        "a removed record has a history for trusted desks only",
+    ),
+    Leak(
+        "history of a note about something hidden",
+        "history.py",
+        "if isinstance(about, Reference) and (about.kind, about.id) not in readable:",
+        "if isinstance(about, Reference) and not readable:",
+        "a note about an unreadable record is unreadable, and was",
+    ),
+    Leak(
+        "who removed a hidden child",
+        "history.py",
+        "removed_in_sight = image.record is None and bool(found) and found[-1][1] is not None",
+        "removed_in_sight = image.record is None",
+        "an image that is left out takes with it who removed it",
+    ),
+    Leak(
+        "history of an activity of hidden contacts",
+        "history.py",
+        'if kind.reach == "hangs" and not given and not changes.get(kind.else_any or "", ()):',
+        'if kind.reach == "hangs" and not given and not kind.else_any:',
+        "an activity without an organisation is readable through its contacts",
+    ),
+    Leak(
+        "masked contacts in history",
+        "history.py",
+        "changes[link.field] = tuple(id for id in value if (link.kind, id) in readable)",
+        "changes[link.field] = value",
+        "unreadable references in a list are masked, in history too",
+    ),
+    Leak(
+        "masked parent in history",
+        "history.py",
+        "            changes[link.field] = None\n",
+        "            changes[link.field] = value\n",
+        "an unreadable reference is masked, in history too",
     ),
     Leak(
         "version in the clash of an id",
@@ -221,6 +315,20 @@ LEAKS = (
         "queries = [view.query(KINDS[target].cls, id=one_of(sorted(ids)))",
         "queries = [view.trusted().query(KINDS[target].cls, id=one_of(sorted(ids)))",
         "a reference to something hidden fails as one to nothing",
+    ),
+    Leak(
+        "a right guess of a masked reference",
+        "gate.py",
+        "_authorise(view, [draft for draft in drafts if draft.creates or draft.changed])",
+        "_authorise(view, written)",
+        "naming a hidden reference fails alike whether or not it is the one that is masked",
+    ),
+    Leak(
+        "hidden records in a cycle that a merge would make",
+        "gate_checks.py",
+        "given = [(old, row) for old, row in given if old is None or row.key in seen]",
+        "given = [(old, row) for old, row in given if seen or True]",
+        "a cycle is refused only where it can be seen",
     ),
     Leak(
         "responsible through a hidden parent",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
-from urllib.parse import urlsplit
 
 import attrs
 
@@ -13,15 +13,14 @@ from keyaccount.money import Money
 from keyaccount.shapes import Amount, Choice, Day, Refer, Text, field
 
 SCHEMES = ("http", "https", "mailto", "tel")
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):\S")
 
 
 def address_of(value: str) -> str | None:
     """Say why a text is no web address that may be shown, or None."""
-    try:
-        scheme = urlsplit(value).scheme.lower()
-    except ValueError:
-        return "is no web address"
-    return None if scheme in SCHEMES else f"must begin with {', '.join(SCHEMES[:-1])} or {SCHEMES[-1]}"
+    found = _SCHEME.match(value)
+    known = found is not None and found[1].lower() in SCHEMES
+    return None if known else f"must begin with {', '.join(SCHEMES[:-1])} or {SCHEMES[-1]}"
 
 
 @attrs.frozen(repr=False)

@@ -15,7 +15,7 @@ from typing import Protocol
 import attrs
 
 from keyaccount.model.entity import Entity
-from keyaccount.queries import Query, Total
+from keyaccount.queries import Query, Total, Window
 
 
 @attrs.frozen
@@ -75,23 +75,41 @@ class StorageUnit(Protocol):
     def gather(self, queries: Sequence[Query]) -> list[list[Entity]]:
         """Answer several queries in one round trip, in their order."""
 
-    def totals(self, query: Query, by: Collection[str] = ()) -> Iterator[Total]:
-        """Count the rows of a query by fields; without fields one total, also of nothing."""
+    def totals(
+        self,
+        query: Query,
+        by: Collection[str] = (),
+        windows: Sequence[Window] = (),
+        *,
+        sums: Collection[str] = (),
+        extremes: Collection[str] = (),
+    ) -> Iterator[Total]:
+        """Total what a reader may see of a query, grouped by fields; without fields one total, also of nothing.
+
+        Order, page and limit of the query do not matter. `by` are fields that have an order, and references; by a list
+        of references a row counts once under each that the reader sees, and under None where there is none. Each of
+        the `windows` is a column: how many rows lie in it, and the exact sums of the fields `sums` over them. The
+        `extremes` of fields are over all rows. Totals come in the order of their keys, field by field: numbers, days
+        and moments by size, text by its characters, nothing last.
+
+        Raises ValidationError for fields that do not fit (`keyaccount.queries.check_totals`).
+        """
 
     def write(self, act: Act, changes: Sequence[Change]) -> None:
         """Make changes, all or none of them; they belong to the unit's one act.
 
-        Raises ConflictError where a stored version is not the one a change was made from.
+        The first write of a unit says what its act tells; a later one can only complete `request`. Raises ConflictError
+        where a stored version is not the one a change was made from, and where another unit's act has the same key.
         """
 
     def nested(self) -> AbstractContextManager[None]:
         """Undo what is written in the block where it raises; what was written before stays."""
 
     def acts(self, after: int = 0) -> Iterator[Act]:
-        """Yield the acts that came after a sequence number, in their order."""
+        """Yield the acts that came after a sequence number, in their order; not the unit's own, before it has ended."""
 
     def act_of(self, key: str) -> Act | None:
-        """Return the act that was written under an idempotency key, or None."""
+        """Return the act that was written under an idempotency key by a unit that has ended, or None."""
 
     def images(self, kind: str, id: str) -> Iterator[Image]:
         """Yield everything one record has been, oldest first, whoever may see it."""

@@ -105,6 +105,7 @@ class Restriction:
             return self._permits_contact(at, right)
         return self._permits_hanging(kind, at, right)
 
+    @functools.cache  # noqa: B019 - as above; without it each statement had new names, and was prepared anew
     def reachable(self, link: Link, column: str, right: Right = Right.READ) -> str:
         """Ask that there is a record with the id in a column on which the reader holds a right."""
         at = self._alias()

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import attrs
+
 from keyaccount.catalogue import Kind
 from keyaccount.codec import moment, reader_of, written
-from keyaccount.queries import Key, Query, Test
+from keyaccount.queries import Key, Query, Test, Total, Window, key_order
 from keyaccount.search import prepared
 from keyaccount.shapes import (
     Amount,
@@ -38,12 +40,12 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Select:
-    """One query on its way to SQL: `text` and `parameters`."""
+    """One query on its way to SQL text; what it binds goes to `parameters`."""
 
-    def __init__(self, query: Query, reader: dict[str, Any]) -> None:
+    def __init__(self, query: Query, parameters: dict[str, Any]) -> None:
         """Start with the reader's parameters bound."""
         self.query = query
-        self.parameters: dict[str, Any] = dict(reader)
+        self.parameters = parameters
         self._restriction = None if query.reader is None else restriction_for(sort_of(query.reader))
 
     # -- whole statements
@@ -52,22 +54,69 @@ class Select:
         """Return the statement that answers the query, but for ranking a text search."""
         kind = self.query.kind
         columns = ", ".join([self._shown(kind, "t", field) for field in shown_fields(kind)])
-        order = ", ".join([*self._order(kind, "t"), "t.id"])
-        cut = self.query.limit is not None and self.query.text is None
-        limit = f" LIMIT {self.bind(self.query.limit)}" if cut else ""
         return self._with_views(
-            f"SELECT {columns} FROM {self._table} t WHERE {self._where(kind, 't')} ORDER BY {order}{limit}"
+            f"SELECT {columns} FROM {self._table} t WHERE {self._where(kind, 't')} {self._arranged(kind, 't')}"
         )
 
-    def totals(self, by: Collection[str]) -> str:
-        """Return the statement that counts the query's rows by some fields."""
+    def branch(self, number: int, width: int) -> str:
+        """Return the query as a branch of a statement for several: numbered, of one width, in no order."""
         kind = self.query.kind
-        groups = [self._shown(kind, "t", field) for field in by]
+        shown = [self._shown(kind, "t", field) for field in shown_fields(kind)]
+        columns = ", ".join([str(number), *shown, *["NULL"] * (width - len(shown))])
+        text = f"SELECT {columns} FROM {self._table} t WHERE {self._where(kind, 't')}"
+        return f"SELECT * FROM ({text} {self._arranged(kind, 't')})" if self._cut else text
+
+    @property
+    def _cut(self) -> bool:
+        return self.query.limit is not None and self.query.text is None
+
+    def _arranged(self, kind: Kind, at: str) -> str:
+        order = ", ".join([*self._order(kind, at), f"{at}.id"])
+        return f"ORDER BY {order}" + (f" LIMIT {self.bind(self.query.limit)}" if self._cut else "")
+
+    def totals(self, asked: Totals, *, halves: bool = False) -> str:
+        """Return the statement that totals the query's rows; `halves` sums what is too large for one sum in two."""
+        kind = self.query.kind
+        joins = [self._items(kind, "t", field, f"g{n}") for n, field in enumerate(asked.by) if kind.shapes[field].many]
+        columns = [
+            f"g{n}.key" if kind.shapes[field].many else self._shown(kind, "t", field)
+            for n, field in enumerate(asked.by)
+        ]
+        grouped = f" GROUP BY {', '.join(map(str, range(1, len(columns) + 1)))}" if columns else ""
+        columns.append("COUNT(*)")
+        for lies in [self._lies_in(kind, "t", window) for window in asked.windows] or ["1"]:
+            inside = f"FILTER (WHERE {lies})"
+            columns.append(f"COUNT(*) {inside}")
+            columns += [f"SUM({part}) {inside}" for field in asked.sums for part in _parts(field, halves=halves)]
+        columns += [column for field in asked.extremes for column in self._extremes(kind, "t", field)]
         where = self._where(kind, "t", paged=False)
-        grouped = f" GROUP BY {', '.join(map(str, range(1, len(groups) + 1)))}" if groups else ""
         return self._with_views(
-            f"SELECT {', '.join([*groups, 'COUNT(*)'])} FROM {self._table} t WHERE {where}{grouped}"
+            f"SELECT {', '.join(columns)} FROM {self._table} t{''.join(joins)} WHERE {where}{grouped}"
         )
+
+    def _items(self, kind: Kind, at: str, field: str, name: str) -> str:
+        """Join the items of a list of references that the reader sees, and nothing where there is none."""
+        link, rule = kind.link(field), self._restriction
+        seen = f" AND {rule.reachable(link, f'{name}.key')}" if rule and link and rule.masks(kind, link) else ""
+        own = f"{name}.kind = {self.bind(kind.name)} AND {name}.field = {self.bind(field)} AND {name}.id = {at}.id"
+        return f" LEFT JOIN item {name} ON {own}{seen}"
+
+    def _lies_in(self, kind: Kind, at: str, window: Window) -> str:
+        shape, column = kind.shapes[window.field], self._shown(kind, at, window.field)
+        start, end = (None if border is None else shape.normal(border) for border in (window.start, window.end))
+        side = shape.unbounded if isinstance(shape, Day) else ""
+        borders = [f"{column} IS NOT NULL"]
+        borders += [f"{column} >= {self.bind(_kept(shape, start))}"] * (start is not None)
+        borders += [f"{column} < {self.bind(_kept(shape, end))}"] * (end is not None)
+        open_too = (side == "end" and end is None) or (side == "start" and start is None)
+        return f"{column} IS NULL OR ({' AND '.join(borders)})" if open_too else " AND ".join(borders)
+
+    def _extremes(self, kind: Kind, at: str, field: str) -> Iterator[str]:
+        shape, column = kind.shapes[field], self._shown(kind, at, field)
+        side = shape.unbounded if isinstance(shape, Day) else ""
+        for function, open_side in (("MIN", "start"), ("MAX", "end")):
+            found = f"{function}({column})"
+            yield f"CASE WHEN COUNT({column}) = COUNT(*) THEN {found} END" if side == open_side else found
 
     @property
     def _table(self) -> str:
@@ -126,12 +175,24 @@ class Select:
         if test.op == "is_none":
             return f"{column} IS NULL OR {column} = ''"
         if test.op in ("is", "one_of"):
-            given = test.value if test.op == "one_of" else (test.value,)
-            values = [_kept(shape, shape.normal(value)) for value in given]
-            if len(values) == 1:
-                return f"{column} = {self.bind(values[0])}"
-            return f"{column} IN {self.bind_all(values)}"
+            if test.op == "is":
+                return f"{column} = {self.bind(_kept(shape, shape.normal(test.value)))}"
+            return f"{column} IN {self.bind_all(_kept(shape, shape.normal(value)) for value in test.value)}"
+        if isinstance(shape, Amount):
+            return self._within_amount(kind, at, field, test)
         return self._within(column, shape, test)
+
+    def _within_amount(self, kind: Kind, at: str, field: str, test: Test) -> str:
+        """Compare amounts of the same currency; those in another lie in no range."""
+        low, high = (
+            test.value if test.op == "between" else (test.value, None) if test.op == "at_least" else (None, test.value)
+        )
+        column, currency = self._ordered(kind, at, field), f"{at}.{_quoted(field + '_currency')}"
+        return " AND ".join(
+            f"{column} {sign} {self.bind(bound.units)} AND {currency} = {self.bind(bound.currency)}"
+            for sign, bound in ((">=", low), ("<=", high))
+            if bound is not None
+        )
 
     def _within(self, column: str, shape: Shape, test: Test) -> str:
         low, high = (
@@ -196,6 +257,8 @@ class Select:
 
     def _ordered(self, kind: Kind, at: str, field: str) -> str:
         shape = kind.shapes[field]
+        if isinstance(shape, Amount):
+            return f"{at}.{_quoted(field)}"
         return self._shown(kind, at, field, folded=isinstance(shape, Text) and shape.folded)
 
     def _later(self, kind: Kind, at: str, after: Key) -> str:
@@ -210,6 +273,59 @@ class Select:
             equal.append(f"{column} IS NULL" if value is None else f"{column} = {value}")
         chain.append(" AND ".join([*equal, f"{at}.id > {self.bind(after[-1])}"]))
         return " OR ".join(f"({part})" for part in chain)
+
+
+def several(queries: Sequence[Query], parameters: dict[str, Any]) -> str:
+    """Return one statement that answers several queries of one reader: each row under the number of its query.
+
+    Within a query rows come in no order. A condition that covers all below is worked out once for all of them.
+    """
+    width = max(len(shown_fields(query.kind)) for query in queries)
+    text = " UNION ALL ".join(Select(query, parameters).branch(n, width) for n, query in enumerate(queries))
+    reader = queries[0].reader
+    return text if reader is None else restriction_for(sort_of(reader)).views(text) + text
+
+
+@attrs.frozen
+class Totals:
+    """What is to be totalled of a query; see `StorageUnit.totals`."""
+
+    by: tuple[str, ...]
+    windows: tuple[Window, ...]
+    sums: tuple[str, ...]
+    extremes: tuple[str, ...]
+
+    def read(self, kind: Kind, rows: Iterable[tuple[Any, ...]], *, halves: bool) -> list[Total]:
+        """Read the totals out of a statement's rows, in their order."""
+        found = [self._total(kind, iter(row), halves=halves) for row in rows]
+        return sorted(found, key=lambda total: key_order(total.key))
+
+    def _total(self, kind: Kind, row: Iterator[Any], *, halves: bool) -> Total:
+        key = tuple(_read(kind, field, next(row)) for field in self.by)
+        count = next(row)
+        counts, sums = [], []
+        for _ in self.windows or (None,):
+            counts.append(next(row))
+            parts = [[next(row) or 0 for _ in _parts(field, halves=halves)] for field in self.sums]
+            sums.append(tuple((high << _HALF) + low for high, low in parts) if halves else tuple(n for (n,) in parts))
+        ends = [(_read(kind, field, next(row)), _read(kind, field, next(row))) for field in self.extremes]
+        lows, highs = zip(*ends, strict=True) if ends else ((), ())
+        return Total(key, count, tuple(counts), tuple(sums), lows, highs)
+
+
+_HALF = 32
+
+
+def _parts(field: str, *, halves: bool) -> tuple[str, ...]:
+    """Return what is summed of a column: all of it, or apart what stands above and below its 32nd bit."""
+    column = f"t.{_quoted(field)}"
+    return (f"{column} >> {_HALF}", f"{column} & {(1 << _HALF) - 1}") if halves else (column,)
+
+
+def _read(kind: Kind, field: str, value: Any) -> Any:
+    shape = kind.shapes[field]
+    read = reader_of(shape.item if isinstance(shape, Many) else shape)
+    return value if read is None or value is None else read(value)
 
 
 @functools.cache

@@ -11,7 +11,7 @@ import attrs
 from keyaccount.catalogue import KINDS, Kind
 from keyaccount.errors import shown
 from keyaccount.model.entity import Entity, evolved
-from keyaccount.queries import Index, Query, Test, Total, conditions, ordering, run, total
+from keyaccount.queries import Index, Query, Test, Total, Window, conditions, ordering, run, total
 from keyaccount.storage import Act, Change, Storage, StorageUnit
 from keyaccount.testing.records import NOW, exact
 
@@ -99,18 +99,36 @@ class Bench:
         for query, rows in zip(queries, found, strict=True):
             same_rows(list(rows), list(run(query, self.index)), f"gathered: {told(query)}")
 
-    def totals(self, query: Query, by: Collection[str] = ()) -> None:
-        """Compare counts; groups whose values read alike may stand in either order."""
-        expected, found = list(total(query, self.index, by)), list(self.work.totals(query, by))
-        same_totals(found, expected, f"{told(query)}, counted{' by ' + ', '.join(by) if by else ''}")
+    def totals(
+        self,
+        query: Query,
+        by: Collection[str] = (),
+        windows: Sequence[Window] = (),
+        *,
+        sums: Collection[str] = (),
+        extremes: Collection[str] = (),
+    ) -> list[Total]:
+        """Compare totals in full and in order; return them."""
+        expected = list(total(query, self.index, by, windows, sums=sums, extremes=extremes))
+        found = list(self.work.totals(query, by, windows, sums=sums, extremes=extremes))
+        said = [f"{told(query)}, totalled", *[f"by {', '.join(by)}"] * bool(by)]
+        said += [f"in {window.field} from {window.start} to {window.end}" for window in windows]
+        said += [f"summing {', '.join(sums)}"] * bool(sums) + [f"with extremes of {', '.join(extremes)}"] * bool(
+            extremes
+        )
+        same_totals(found, expected, " ".join(said))
+        return expected
 
 
 def same_totals(found: Sequence[Total], expected: Sequence[Total], asked: str) -> None:
-    """Compare counts, in an order by the text of their keys."""
-    left, right = (sorted((repr(exact(one.key)), one.count) for one in totals) for totals in (found, expected))
-    assert left == right, f"{asked}: {_cut(found)} instead of {_cut(expected)}"
-    order = [tuple(map(str, one.key)) for one in found]
-    assert order == sorted(order), f"{asked}: the groups are not in the order of their keys: {order[:_FEW]}"
+    """Compare totals: the same groups, in the same order, with the same figures."""
+    keys, wanted = ([one.key for one in totals] for totals in (found, expected))
+    if [exact(key) for key in keys] != [exact(key) for key in wanted]:
+        missing = [key for key in wanted if key not in keys]
+        said = f"without {_cut(missing)}" if missing else f"{_cut(keys)} instead of {_cut(wanted)}"
+        raise AssertionError(f"{asked}: the groups are {said}")
+    for own, other in zip(found, expected, strict=True):
+        assert exact(own) == exact(other), f"{asked}: {own} instead of {other}"
 
 
 def same_rows(found: Sequence[Entity], expected: Sequence[Entity], asked: str) -> None:

@@ -13,6 +13,7 @@ import attrs
 
 from keyaccount import phones
 from keyaccount.catalogue import KINDS, Kind
+from keyaccount.errors import ValidationError
 from keyaccount.model.activities import Activity
 from keyaccount.model.contacts import Contact, Position
 from keyaccount.model.entity import Entity, evolved
@@ -21,20 +22,23 @@ from keyaccount.model.organogram import Unit
 from keyaccount.queries import (
     Test,
     Total,
+    Window,
     above,
     at_least,
     at_most,
     below,
     between,
     dialled,
+    groups,
     is_none,
     one_of,
     place,
     run,
 )
-from keyaccount.shapes import Many, One, Pairs, PhoneNumber
-from keyaccount.storage import Storage
+from keyaccount.shapes import Day, Many, Moment, One, Pairs, PhoneNumber
+from keyaccount.storage import Change, Storage
 from keyaccount.testing.bench import (
+    Bench,
     Make,
     after,
     change,
@@ -52,6 +56,7 @@ from keyaccount.testing.bench import (
 )
 from keyaccount.testing.records import (
     NOW,
+    TODAY,
     bases,
     every_value,
     field_samples,
@@ -65,6 +70,7 @@ from keyaccount.testing.worlds import world
 from keyaccount.values import FrozenMap
 
 _DEEP = 1_500
+_MANY_QUESTIONS = 700
 _ROWS, _ODD_ROWS, _PAGED_ROWS, _PAGE, _OPERANDS = 24, 36, 14, 3, 8
 _NUMBERS = ("+49 89 12345", "089 1234567", "0171 555 7788", "+1 800 356 9377", "112", "anonymous", "")
 
@@ -81,6 +87,8 @@ def checks() -> Iterator[tuple[str, Any]]:
         yield f"pages: {kind.name}", partial(_pages, kind=kind)
     for kind in KINDS.values():
         yield f"totals: {kind.name}", partial(_totals, kind=kind)
+    for kind in KINDS.values():
+        yield f"totals in windows: {kind.name}", partial(_windows, kind=kind)
     yield from {
         "round trip: large extras": _large,
         "round trip: versions": _versions,
@@ -98,7 +106,10 @@ def checks() -> Iterator[tuple[str, Any]]:
         "search: totals": _search_totals,
         "search: totals by field": partial(_search_totals, by="private"),
         "totals: derived fields": _derived_totals,
-        "totals: equal mappings": _equal_mappings,
+        "totals: what has no order is refused": _refused_totals,
+        "totals: in the order of their keys": _total_order,
+        "totals: an end belongs to the next window": _half_open,
+        "totals: sums of any size": _large_sums,
         "gather": _gather,
     }.items()
 
@@ -166,6 +177,8 @@ def _typical(kind: Kind) -> list[Entity]:
 def _tests(kind: Kind, field: str) -> Iterator[Test]:
     """Yield the conditions worth asking of a field: each operation with each operand that it takes."""
     shape = kind.shapes[field]
+    if isinstance(shape, Many) and not shape.sought:
+        return
     item = shape.item if isinstance(shape, Many) else shape
     given = field_samples(kind, field) if not isinstance(shape, Many) else samples(item)
     if field == "id":
@@ -464,9 +477,10 @@ def _search_totals(make: Make, by: str = "") -> None:
 
 def _totals(make: Make, kind: Kind) -> None:
     """Counts by nothing, by each field and by two of them are the evaluator's, of everything and of nothing."""
-    fields = [field for field in stored_fields(kind) if not isinstance(kind.shapes[field], Pairs)]
+    fields = [field for field in stored_fields(kind) if groups(kind.shapes[field])]
     with fresh(make) as storage, storage.unit(write=False) as work:
-        same_totals(list(work.totals(query(kind))), [Total((), 0)], f"{kind.name} in an empty storage")
+        same_totals(list(work.totals(query(kind))), [Total((), 0, (0,), ((),))], f"{kind.name} in an empty storage")
+        same_totals(list(work.totals(query(kind), ("id",))), [], f"{kind.name} in an empty storage, by id")
     with filled(make, _typical(kind)) as bench:
         for by in ((), *((field,) for field in fields), *pairwise(fields)):
             bench.totals(query(kind), by)
@@ -476,6 +490,113 @@ def _totals(make: Make, kind: Kind) -> None:
                 bench.totals(where(kind, {field: test}), fields[:1])
         paged = query(kind, "id", limit=1)
         bench.totals(attrs.evolve(paged, after=place(paged, _typical(kind)[0])))
+        ends = [field for field in kind.shapes if groups(kind.shapes[field]) and not kind.shapes[field].many]
+        for by in ((), *((field,) for field in fields[:4])):
+            bench.totals(query(kind), by, extremes=ends)
+        bench.totals(where(kind, {"id": one_of(())}), extremes=ends, sums=("version",))
+
+
+def _windows(make: Make, kind: Kind) -> None:
+    """In windows of every field of days or moments, counts and sums are the evaluator's: adjacent, open, empty ones."""
+    by = next((field for field in stored_fields(kind) if groups(kind.shapes[field])), "id")
+    with filled(make, _typical(kind)) as bench:
+        for field, shape in kind.shapes.items():
+            if not isinstance(shape, (Day, Moment)):
+                continue
+            days = sorted({day for day in samples(shape) if day is not None})
+            borders = [None, *days, None]
+            windows = [Window(field, *pair) for pair in pairwise(borders)]
+            windows += [Window(field), Window(field, days[1], days[-1]), Window(field, days[2], days[2])]
+            windows += [Window(field, days[3], days[1]), Window(field, end=days[2]), Window(field, days[2])]
+            for groups_by in ((), (by,)):
+                bench.totals(query(kind), groups_by, windows)
+                bench.totals(query(kind), groups_by, windows[1:3], sums=("version",), extremes=(field,))
+            bench.totals(query(kind, **{field: at_least(days[2])}), (), windows)
+            if kind.searched:
+                bench.totals(query(kind, text="a"), (), windows, sums=("version",), extremes=(field,))
+
+
+def _half_open(make: Make) -> None:
+    """What lies on the border of two windows is in the second alone, to the day and to the microsecond."""
+    tick = timedelta(microseconds=1)
+    at = [Activity(f"y{n}", "o", at=NOW + n * tick, follow_up_on=TODAY + timedelta(days=n)) for n in (-1, 0, 1)]
+    asked = (
+        Window("at", end=NOW),
+        Window("at", NOW),
+        Window("at", NOW, NOW + tick),
+        Window("follow_up_on", end=TODAY),
+        Window("follow_up_on", TODAY, TODAY),
+        Window("follow_up_on", TODAY, TODAY + timedelta(days=1)),
+    )
+    with filled(make, at) as bench:
+        (found,) = bench.totals(query(Activity), (), asked)
+        assert found.counts == (1, 2, 1, 1, 0, 1), "the evaluator is wrong about windows"
+
+
+def _large_sums(make: Make) -> None:
+    """Sums are exact far beyond what a machine's word holds."""
+    numbers = [(1 << 62) - 1 - 3**n for n in range(9)] + [1, 2, (1 << 53) + 1]
+    rows = [Unit(f"u{n}", name="large" if number > 2 else "small", version=number) for n, number in enumerate(numbers)]
+    with fresh(make) as storage:
+        write(storage, [Change("Unit", row.key, None, row) for row in rows])
+        with storage.unit(write=False) as work:
+            for one in work.totals(query(Unit), ("name",), sums=("version",)):
+                expected = sum(numbers[:9]) + (1 << 53) + 1 if one.key == ("large",) else 3
+                assert one.sums == ((expected,),), f"versions of {one.key[0]} units sum to {one.sums}, not {expected}"
+            (whole,) = work.totals(query(Unit), sums=("version",), extremes=("version",))
+            expected = sum(numbers)
+            assert whole.sums == ((expected,),), f"all versions sum to {whole.sums} instead of {expected}"
+            assert (whole.lows, whole.highs) == ((1,), (max(numbers),)), f"extremes are {whole.lows}, {whole.highs}"
+
+
+def _total_order(make: Make) -> None:
+    """Totals come by their keys: text by its characters, days by time, nothing last, also where it is an open start."""
+    titles = ("", "A", "B", "a", "\u00e9", "\uffee", "\U0001f600", None)
+    days = (TODAY - timedelta(days=300), TODAY, TODAY + timedelta(days=1), None)
+    rows: list[Entity] = [
+        Position(f"p{n}", contact_id=f"c{n % 3}", organisation_id="o", title=title, valid_from=day, vip=n % 2 == 0)
+        for n, (title, day) in enumerate((title, day) for title in reversed(titles) for day in reversed(days))
+    ]
+    with filled(make, rows) as bench:
+        for by, expected in (
+            (("title",), [(title,) for title in titles]),
+            (("valid_from",), [(day,) for day in days]),
+            (("title", "valid_from"), [(title, day) for title in titles for day in days]),
+            (("vip",), [(False,), (True,)]),
+            (("contact_id",), [("c0",), ("c1",), ("c2",)]),
+        ):
+            keys = [one.key for one in bench.work.totals(query(Position), by)]
+            assert keys == expected, f"totals by {', '.join(by)} come in the order {keys}"
+
+
+def _refused_totals(make: Make) -> None:
+    """Fields that have no order group nothing, and only what can be added up exactly is."""
+    with filled(make, [Unit("u", name="U")]) as bench:
+        for kind in KINDS.values():
+            odd = [field for field, shape in kind.shapes.items() if not groups(shape)]
+            many = [field for field, shape in kind.shapes.items() if shape.many]
+            texts = [field for field, shape in kind.shapes.items() if not shape.adds_up]
+            for field in ("no field", *odd):
+                _is_refused(bench, kind, by=(field,))
+            for field in ("no field", *odd, *many):
+                _is_refused(bench, kind, extremes=(field,))
+            for field in ("no field", *texts):
+                _is_refused(bench, kind, sums=(field,))
+            for field in ("no field", "id", "version"):
+                _is_refused(bench, kind, windows=(Window(field),))
+            dated = [field for field, shape in kind.shapes.items() if isinstance(shape, (Day, Moment))]
+            for field in dated:
+                wrong: Any = NOW if isinstance(kind.shapes[field], Day) else TODAY
+                _is_refused(bench, kind, windows=(Window(field, wrong),))
+                _is_refused(bench, kind, windows=(Window(field, None, wrong),))
+
+
+def _is_refused(bench: Bench, kind: Kind, **asked: Any) -> None:
+    try:
+        found = list(bench.work.totals(query(kind), **asked))
+    except ValidationError:
+        return
+    raise AssertionError(f"totals of {kind.name} with {asked} are {found[:1]} instead of a refusal")
 
 
 def _derived_totals(make: Make) -> None:
@@ -484,17 +605,6 @@ def _derived_totals(make: Make) -> None:
         with filled(make, _typical(kind)) as bench:
             for field, _ in kind.derived:
                 bench.totals(query(kind), (field,))
-
-
-def _equal_mappings(make: Make) -> None:
-    """Mappings of the same pairs are one group, whatever their order."""
-    pairs = {"a": "1", "b": "2"}
-    rows = [
-        Unit("u", name="U", refs=FrozenMap(pairs)),
-        Unit("v", name="U", refs=FrozenMap(dict(reversed(list(pairs.items()))))),
-    ]
-    with filled(make, rows) as bench:
-        bench.totals(query(Unit), ("refs",))
 
 
 def _gather(make: Make) -> None:
@@ -509,5 +619,7 @@ def _gather(make: Make) -> None:
             query(Organisation, id=above(["o5"])),
         ]
         bench.gathers([*asked, *asked[:3]])
+        bench.gathers([query(kind, f"-{kind.title}") for kind in KINDS.values()])
+        bench.gathers([query(Organisation, id=f"o{n % 9}") for n in range(_MANY_QUESTIONS)])
         for one in asked:
             bench.finds(one)

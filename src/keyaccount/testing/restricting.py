@@ -16,9 +16,10 @@ from keyaccount.model.entity import Entity, evolved
 from keyaccount.model.organisations import Organisation
 from keyaccount.model.organogram import User
 from keyaccount.model.rights import EVERYONE, Assignment, Grant, Right
-from keyaccount.queries import above, below, is_none, one_of, place
+from keyaccount.queries import Window, above, below, is_none, one_of, place
+from keyaccount.shapes import Day, Moment
 from keyaccount.testing.bench import Bench, Make, filled, query
-from keyaccount.testing.records import TODAY
+from keyaccount.testing.records import NOW, TODAY
 from keyaccount.testing.worlds import POLICIES, World, world
 
 _SEEDS = (1, 2)
@@ -32,6 +33,7 @@ def checks() -> Iterator[tuple[str, Any]]:
     compared: dict[str, Compare] = {
         "finds": _finds,
         "totals": _totals,
+        "totals in windows": _windows,
         "pages": _pages,
         "masked references": _masked,
         "search": _search,
@@ -74,6 +76,20 @@ def _totals(bench: Bench, reader: Reader) -> None:
         for link in kind.links:
             bench.totals(query(kind, reader=reader), (link.field,))
             bench.totals(query(kind, reader=reader, **{link.field: is_none}))
+            if not link.many:
+                bench.totals(query(kind, reader=reader), extremes=(link.field,))
+
+
+def _windows(bench: Bench, reader: Reader) -> None:
+    """Counts, sums and extremes in windows are of what is readable alone, in each window and in each group."""
+    for kind in KINDS.values():
+        for field, shape in kind.shapes.items():
+            if isinstance(shape, (Day, Moment)):
+                border = TODAY if isinstance(shape, Day) else NOW
+                windows = (Window(field, end=border), Window(field, border), Window(field))
+                for by in ((), *((link.field,) for link in kind.links)):
+                    asked = query(kind, reader=reader)
+                    bench.totals(asked, by, windows, sums=("version",), extremes=("id", field))
 
 
 def _pages(bench: Bench, reader: Reader) -> None:
@@ -124,6 +140,8 @@ def _gather(bench: Bench, reader: Reader) -> None:
     kinds = (kind for kind in KINDS.values() if kind.reach != "free")
     asked = [query(kind, reader=one, limit=5) for kind in kinds for one in (reader, None)]
     bench.gathers(asked)
+    bench.gathers([query(kind, f"-{kind.title}", reader=reader) for kind in KINDS.values()])
+    bench.gathers([query(kind, reader=reader, text="a") for kind in KINDS.values() if kind.searched])
 
 
 def _deep(make: Make) -> None:

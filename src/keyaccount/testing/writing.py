@@ -77,6 +77,9 @@ def checks() -> Iterator[tuple[str, Any]]:
         "acts: what they tell comes back": _told_acts,
         "acts: in the order of writing, not of the clock": _act_order,
         "acts: by key": _by_key,
+        "acts: one for each key": _one_for_each_key,
+        "acts: a unit's own is none before it ends": _own_act,
+        "acts: the first write says what they tell": _first_write,
         "acts: none of a unit that wrote nothing": _no_act,
         "acts: records in the order they were written": _order_in_act,
         "images: of every kind": _images,
@@ -513,6 +516,54 @@ def _by_key(make: Make) -> None:
                 assert work.act_of(key) == found[key], f"under {key!a} stands {work.act_of(key)}"
             for key in ("e\u0301", "kk", "", " k"):
                 assert work.act_of(key) is None, f"under {key!a} stands {work.act_of(key)}"
+
+
+def _one_for_each_key(make: Make) -> None:
+    """A second act under a key is refused, and nothing of its write is kept; one unit writes under its key again."""
+    with fresh(make) as storage:
+        with storage.unit(write=True) as work:
+            work.write(act(key="k"), create([_unit("u")]))
+            work.write(act(key="k"), create([_unit("v")]))
+        for changes in (create([_unit("w")]), ()):
+            try:
+                write(storage, changes, key="k")
+            except ConflictError as error:
+                said = (error.kind, error.id)
+                assert said == ("Act", "k"), f"a second act under a key is refused as {said}"
+            else:
+                raise AssertionError("a second act was written under the same key")
+        with storage.unit(write=True) as work:
+            with suppress(ConflictError):
+                work.write(act(key="k"), create([_unit("w")]))
+            work.write(act(key="other"), create([_unit("x")]))
+        _same_state(storage, [_unit("u"), _unit("v"), _unit("x")], 2, "after acts under the same key")
+
+
+def _own_act(make: Make) -> None:
+    """Inside a unit that has written, the acts are those from before it."""
+    with fresh(make) as storage:
+        write(storage, create([_unit("u")]), key="before")
+        with storage.unit(write=True) as work:
+            before = list(work.acts())
+            work.write(act(key="own"), create([_unit("v")]))
+            assert list(work.acts()) == before, "a unit that is still open tells of its own act"
+            assert work.act_of("own") is None, "a unit that is still open finds its own act"
+            assert work.act_of("before") == before[0], "a unit does not find the act from before it"
+        assert [one.key for one in _acts(storage)] == ["before", "own"], "the unit's act is lost"
+
+
+def _first_write(make: Make) -> None:
+    """When, by whom, why and under which key is said by a unit's first write; later ones complete the request."""
+    with fresh(make) as storage:
+        with storage.unit(write=True) as work:
+            work.write(act("first", key="k"), create([_unit("u")]))
+            work.write(Act(NOW + timedelta(days=1), "somebody", "second", "other", "r"), create([_unit("v")]))
+            (image,) = work.images("Unit", "v")
+            assert image.act.why == "first", f"inside the unit its act tells {image.act.why!r}"
+        (found,) = _acts(storage)
+        told_by = (found.at, found.by, found.why, found.key, found.request)
+        assert told_by == (NOW, "the kit", "first", "k", "r"), f"an act tells {told_by}"
+        assert image.act.seq == found.seq, "inside the unit its act had another number"
 
 
 def _no_act(make: Make) -> None:

@@ -1,0 +1,303 @@
+"""What may be asked of a storage: conditions, orders, pages, and the query that holds them, as plain values."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, TypeAlias
+
+import attrs
+
+from keyaccount import access
+from keyaccount.catalogue import Kind
+from keyaccount.errors import Problem, ValidationError, nearest, shown
+from keyaccount.model.entity import Entity
+from keyaccount.model.rights import Right
+from keyaccount.shapes import Choice, Day, Flag, Ident, Many, Moment, Number, Rank, Refer, Shape, Text, Whole
+
+Key: TypeAlias = tuple[Any, ...]
+"""Where a row stands in an order: a (rank, scalar) pair for each ordered field, then the id. Plain JSON inside."""
+
+
+@attrs.frozen
+class Test:
+    """What a condition asks of a field: the operation and its operand."""
+
+    op: str
+    value: Any = None
+
+
+def between(low: Any, high: Any) -> Test:
+    """Ask for values from `low` to `high`, both included."""
+    return Test("between", (low, high))
+
+
+def at_least(low: Any) -> Test:
+    """Ask for values of `low` or more; an open end is more than any day."""
+    return Test("at_least", low)
+
+
+def at_most(high: Any) -> Test:
+    """Ask for values of `high` or less; an open start is less than any day."""
+    return Test("at_most", high)
+
+
+def one_of(values: Iterable[Any]) -> Test:
+    """Ask for any of the given values; none of none."""
+    if not isinstance(values, (list, tuple, set, frozenset)):
+        raise ValidationError.of("condition", "one_of", values, "must be a list, tuple or set")
+    return Test("one_of", tuple(values))
+
+
+is_none = Test("is_none")
+"""Ask for records where the field holds nothing."""
+
+
+def above(ids: Iterable[str]) -> Test:
+    """Ask for the records with these ids and everything above them in the kind's forest (for the rules)."""
+    return Test("above", tuple(ids))
+
+
+def below(ids: Iterable[str]) -> Test:
+    """Ask for the records with these ids and everything below them in the kind's forest (for the rules)."""
+    return Test("below", tuple(ids))
+
+
+def dialled(keys: Iterable[str]) -> Test:
+    """Ask for records with a phone number under one of these lookup keys (for the rules)."""
+    return Test("dialled", frozenset(keys))
+
+
+CLOSURES = ("above", "below")
+
+
+@attrs.frozen
+class Query:
+    """A question to a storage.
+
+    `where` are conditions by field, all of which must hold. `reader` restricts to what it may read (None: a trusted
+    desk), and to accounts and contacts it holds `right` on. `text` searches, best match first. `order` are fields,
+    descending where True; ties go by id. `after` is the place of the last row seen.
+    """
+
+    kind: Kind
+    where: tuple[tuple[str, Test], ...] = ()
+    text: str | None = None
+    reader: access.Reader | None = None
+    right: Right = Right.READ
+    order: tuple[tuple[str, bool], ...] = ()
+    limit: int | None = None
+    after: Key | None = None
+
+
+@attrs.frozen
+class Window:
+    """A span over one field of days or moments: from `start` up to, but not including, `end`; None is no border.
+
+    A record lies in it by its field. One that holds nothing there lies in no window, unless nothing stands for an open
+    start or end: that lies beyond every border on its side.
+    """
+
+    field: str
+    start: date | None = None
+    end: date | None = None
+
+
+@attrs.frozen
+class Total:
+    """What the rows that share the values of the grouping fields come to.
+
+    `count` is the number of all of them. `counts` and `sums` have one place for each window asked for, and without
+    windows a single one for everything; `sums` holds there one exact number for each field summed. `lows` and `highs`
+    have one place for each field whose extremes were asked for: None where no row holds anything, and where an open
+    start or end is the extreme.
+    """
+
+    key: tuple[Any, ...]
+    count: int
+    counts: tuple[int, ...] = ()
+    sums: tuple[tuple[int, ...], ...] = ()
+    lows: tuple[Any, ...] = ()
+    highs: tuple[Any, ...] = ()
+
+
+def conditions(kind: Kind, given: Mapping[str, Any], *, inner: bool = False) -> tuple[tuple[str, Test], ...]:
+    """Check conditions by field; raise one ValidationError that names every mistyped field and value.
+
+    `inner` allows the tests that are for the rules: they look past what a reader sees.
+    """
+    problems: list[Problem] = []
+    tests: list[tuple[str, Test]] = []
+    for field, value in given.items():
+        shape = kind.shapes.get(field)
+        test = value if isinstance(value, Test) else is_none if value is None else Test("is", value)
+        if shape is None:
+            problems.append(Problem(kind.name, field, shown(value), f"is no field{nearest(field, kind.shapes)}"))
+        elif reason := _refused(shape, test, inner=inner):
+            problems.append(Problem(kind.name, field, shown(test.value), reason))
+        else:
+            tests.append((field, test))
+    if problems:
+        raise ValidationError(problems)
+    return tuple(tests)
+
+
+def _refused(shape: Shape, test: Test, *, inner: bool) -> str | None:
+    if test.op in ("dialled", *CLOSURES):
+        return None if inner else "cannot be asked here"
+    if isinstance(shape, Many) and not shape.sought:
+        return "cannot be asked for"
+    if test.op == "is_none":
+        return None
+    if test.op in ("between", "at_least", "at_most") and (shape.many or not _scalar(shape)):
+        return "has no order; compare with a value"
+    values = test.value if test.op in ("one_of", "between") else (test.value,)
+    return next((reason for value in values if (reason := shape.operand(value))), None)
+
+
+def ordering(kind: Kind, order: str | Iterable[str] | None) -> tuple[tuple[str, bool], ...]:
+    """Read an order: a field or several, with a minus for descending."""
+    names = (order,) if isinstance(order, str) else tuple(order or ()) if isinstance(order, (list, tuple)) else order
+    if names is None:
+        return ()
+    if not isinstance(names, tuple) or len(names) > 8:  # noqa: PLR2004 - nobody orders by more
+        raise ValidationError.of(kind.name, "order", order, "must be a field, or a few")
+    found = []
+    for name in names:
+        field = name.removeprefix("-") if isinstance(name, str) else name
+        shape = kind.shapes.get(field) if isinstance(field, str) else None
+        if shape is None:
+            raise ValidationError.of(kind.name, "order", name, f"is no field{nearest(field, kind.shapes)}")
+        if shape.many or not _scalar(shape):
+            raise ValidationError.of(kind.name, "order", name, "has no order")
+        found.append((field, name.startswith("-")))
+    return tuple(found)
+
+
+def check_totals(
+    kind: Kind,
+    by: Collection[str],
+    windows: Sequence[Window] = (),
+    sums: Collection[str] = (),
+    extremes: Collection[str] = (),
+) -> None:
+    """Refuse what cannot be totalled, with every mistake; each adapter asks here before it answers."""
+    problems = [
+        *_refused_fields(kind, by, groups, "has no order to group by"),
+        *_refused_fields(kind, [w.field for w in windows], _dated, "holds no days or moments"),
+        *_refused_fields(kind, sums, lambda shape: shape.adds_up, "cannot be added up exactly"),
+        *_refused_fields(kind, extremes, _compares, "has no lowest and highest"),
+    ]
+    for window in windows:
+        shape = kind.shapes.get(window.field)
+        if shape is not None and _dated(shape):
+            given = [border for border in (window.start, window.end) if border is not None]
+            borders = ((border, shape.reason(border)) for border in given)
+            problems += [
+                Problem(kind.name, window.field, shown(border), reason) for border, reason in borders if reason
+            ]
+    if problems:
+        raise ValidationError(problems)
+
+
+def _refused_fields(kind: Kind, fields: Iterable[str], fits: Callable[[Shape], bool], reason: str) -> Iterator[Problem]:
+    for field in fields:
+        shape = kind.shapes.get(field)
+        if shape is None:
+            yield Problem(kind.name, field, shown(field), f"is no field{nearest(field, kind.shapes)}")
+        elif not fits(shape):
+            yield Problem(kind.name, field, shown(field), reason)
+
+
+def groups(shape: Shape) -> bool:
+    """Say whether totals may be grouped by such a field: one that has an order, or a list of references."""
+    return _compares(shape) or (isinstance(shape, Many) and isinstance(shape.item, Refer))
+
+
+def _compares(shape: Shape) -> bool:
+    return isinstance(shape, (Text, Ident, Refer, Choice, Flag, Number, Whole, Rank, Day, Moment))
+
+
+def _dated(shape: Shape) -> bool:
+    return isinstance(shape, (Day, Moment))
+
+
+def key_order(key: tuple[Any, ...]) -> tuple[tuple[bool, Any], ...]:
+    """Return what totals are ordered by: field by field their values, text by its characters, and nothing last."""
+    return tuple((value is None, 0 if value is None else ordinal(value)) for value in key)
+
+
+def _scalar(shape: Shape) -> bool:
+    return type(shape).__name__ not in ("One", "Pairs")
+
+
+def place(query: Query, row: Entity) -> Key:
+    """Return where a row stands in the query's order."""
+    return (*(_ranked(query.kind.shapes[field], getattr(row, field)) for field, _ in query.order), row.key)
+
+
+def _ranked(shape: Shape, value: Any) -> tuple[int, Any]:
+    """Order nothing after everything, but an open start before it."""
+    if value is None:
+        return (0 if isinstance(shape, Day) and shape.unbounded == "start" else 2, 0)
+    return (1, ordinal(shape.measure(value)))
+
+
+def ordinal(value: Any) -> Any:
+    """Turn a comparable value into text or a whole number."""
+    if isinstance(value, datetime):
+        return (value - _EPOCH) // _MICROSECOND
+    if isinstance(value, date):
+        return value.toordinal()
+    return value if isinstance(value, str) else int(value)
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def cursor(query: Query, row: Entity) -> str:
+    """Write down where a page ended, as opaque text; it holds nothing that the page did not show."""
+    told = [query.kind.name, query.order, _fingerprint(query.where), place(query, row)]
+    return base64.urlsafe_b64encode(json.dumps(told).encode()).decode()
+
+
+def _fingerprint(where: tuple[tuple[str, Test], ...]) -> str:
+    """Return what tells the conditions of one question from those of another."""
+    told = sorted((f, t.op, sorted(map(repr, t.value)) if t.op == "one_of" else repr(t.value)) for f, t in where)
+    return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
+
+
+def resume(query: Query, text: object) -> Key:
+    """Read a cursor; raise ValidationError where it is none, or of another question."""
+    kind, order = query.kind, query.order
+    short = text if isinstance(text, str) and len(text) <= 100_000 else ""  # noqa: PLR2004 - longer than any cursor
+    try:
+        name, asked, conditions_then, found = json.loads(base64.urlsafe_b64decode(short.encode("ascii")))
+        *ranks, last = found
+        same = name == kind.name and tuple((f, d) for f, d in asked) == order
+        same = same and conditions_then == _fingerprint(query.where)
+        sound = isinstance(last, str) and len(ranks) == len(order) and all(map(_sound_rank, ranks))
+    except (ValueError, TypeError, RecursionError):
+        same = sound = False
+    if not (same and sound):
+        raise ValidationError.of(kind.name, "after", text, "is no cursor of this question")
+    place = [_sound_key(kind.shapes[field], rank) for (field, _), rank in zip(order, ranks, strict=True)]
+    if None in place:
+        raise ValidationError.of(kind.name, "after", text, "is no cursor of this question")
+    return (*place, last)
+
+
+def _sound_rank(rank: Any) -> bool:
+    return isinstance(rank, list) and len(rank) == 2 and rank[0] in (0, 1, 2) and isinstance(rank[1], (str, int))  # noqa: PLR2004
+
+
+def _sound_key(shape: Shape, rank: list[Any]) -> tuple[int, Any] | None:
+    textual = isinstance(shape, Text) or type(shape).__name__ in ("Ident", "Refer", "Choice")
+    wanted = str if textual and rank[0] == 1 else int
+    if type(rank[1]) is not wanted or (rank[0] != 1 and rank[1] != 0):
+        return None
+    return (int(rank[0]), rank[1])
