@@ -386,8 +386,9 @@ class _Sight:
         """Return the accounts asked for: customers that are known, and those that something is known of."""
         known = self.question.accounts.organisations.values()
         found = {row.id for row in known if "customer" in row.relationships}
-        tables = (self.due, self.expired, self.overdue, self.deals, self.promises)
+        tables = (self.overdue, self.deals, self.promises)
         found.update(self.invoiced, self.ordered, *(table.rows for table in tables), self.facts.contacts or ())
+        found.update(row.organisation_id for row in self.facts.contracts or ())
         return sorted(one for one in found if self.question.asks_for(one, self.question.on))
 
     def row(self, account: str, quiet_days: int) -> HealthRow:

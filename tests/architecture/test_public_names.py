@@ -78,7 +78,11 @@ def test_names_do_not_depend_on_what_was_imported_before() -> None:
 
 def test_everything_public_is_explained() -> None:
     """Every public class and call has a docstring, and results are frozen and slotted."""
-    metrics = ("figures", "contracts", "succession", "questions", "renewal_rate", "retention", "movements", "expiring")
+    metrics = (
+        *("figures", "contracts", "succession", "questions", "renewal_rate", "retention", "movements", "expiring"),
+        *("turnover", "revenue", "decline", "concentration", "margins", "opportunities", "attention", "billing"),
+        *("promises", "actions", "health", "health_page", "health_text"),
+    )
     for module in (
         "desk",
         "book",
