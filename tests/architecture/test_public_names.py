@@ -41,8 +41,8 @@ CALLS = {
     Contracts: "cover due expired_unrenewed notice_deadlines state",
     RenewalWork: "advance analysis lose open_renewals raise_alerts sign",
     Portfolio: "account_retention average_value call_to_meeting concentration contribution_margin days_since_contact "
-    "days_to_first_action discount_depth expired_unrenewed gross_retention growth movements net_retention order_decline "
-    "pipeline recurring renewal_rate win_ratio",
+    "days_to_first_action discount_depth expired_unrenewed gross_retention growth movements net_retention "
+    "order_decline pipeline recurring renewal_rate win_ratio",
     People: "assign break_glass deputise end_assignment grant hand_over make_private open_up org_chart orphaned "
     "responsible revoke special_contact special_contacts vacant_roles vips who_may_read",
     Activities: "done follow_ups history last_contact log",
