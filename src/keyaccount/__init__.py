@@ -197,6 +197,9 @@ if TYPE_CHECKING:
     from keyaccount.model.rights import (
         user as user,
     )
+    from keyaccount.model.sales import (
+        Opportunity as Opportunity,
+    )
     from keyaccount.model.terms import (
         Term as Term,
     )
@@ -264,6 +267,7 @@ _PLACES = {
     "model.contracts": ("Contract",),
     "model.groups": ("ClientGroup", "GroupMembership", "KeyAccountStatus"),
     "model.links": ("Link",),
+    "model.sales": ("Opportunity",),
     "model.terms": ("Term", "days", "months"),
     "columns": ("column",),
     "details": ("lines_from",),

@@ -26,6 +26,7 @@ from keyaccount.model.organisations import Organisation
 from keyaccount.model.organogram import Unit, User
 from keyaccount.model.renewals import Renewal
 from keyaccount.model.rights import Assignment, BreakGlass, Grant, Right, Substitution
+from keyaccount.model.sales import Opportunity
 from keyaccount.shapes import Day, Flag, Many, Refer, Shape, Text, Whole, shapes_of
 
 Reach = Literal["account", "contact", "hangs", "free"]
@@ -258,6 +259,15 @@ KINDS = {
             title="number",
             open="open",
             closes="open_until",
+        ),
+        Kind(
+            Opportunity,
+            "hangs",
+            Right.CHANGE,
+            home=("organisation_id",),
+            derived=(("open", Flag()),),
+            title="title",
+            open="open",
         ),
         Kind(
             Pointer,

@@ -37,12 +37,55 @@ class Excluded(NamedTuple):
     reason: str
 
 
+class Later(Sequence[str]):
+    """Ids that are looked up when somebody asks for them: where sums are all that was read. It equals its tuple."""
+
+    __slots__ = ("_find", "_found")
+
+    def __init__(self, find: Callable[[], Iterable[str]]) -> None:
+        self._find = find
+        self._found: tuple[str, ...] | None = None
+
+    def _ids(self) -> tuple[str, ...]:
+        if self._found is None:
+            self._found = tuple(self._find())
+        return self._found
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[str, ...]: ...
+    def __getitem__(self, index: int | slice) -> str | tuple[str, ...]:
+        """Return one id by its place, or several."""
+        return self._ids()[index]
+
+    def __len__(self) -> int:
+        """Count the ids."""
+        return len(self._ids())
+
+    def __eq__(self, other: object) -> bool:
+        """Compare the ids."""
+        return self._ids() == (other._ids() if isinstance(other, Later) else other)
+
+    def __hash__(self) -> int:
+        """Return what the tuple of the ids hashes to."""
+        return hash(self._ids())
+
+    def __repr__(self) -> str:
+        """Show the ids."""
+        return repr(self._ids())
+
+    def __reduce__(self) -> tuple[type[tuple[str, ...]], tuple[tuple[str, ...]]]:
+        """Copy and pickle the ids, not the way to them."""
+        return tuple, (self._ids(),)
+
+
 @attrs.frozen(repr=False)
 class Records(Result):
     """The ids of the records on both sides of a fraction; a contract due several times stands there as often."""
 
-    numerator: tuple[str, ...] = ()
-    denominator: tuple[str, ...] = ()
+    numerator: Sequence[str] = ()
+    denominator: Sequence[str] = ()
 
 
 @attrs.frozen(repr=False)
@@ -86,9 +129,13 @@ class Figure(Result):
 
 @attrs.frozen(repr=False)
 class Figures(Rows[Figure]):
-    """Figures by part or by account: rows, also found by the name of their part, as in `parts["volker"]`."""
+    """Figures by part or by account: rows, also found by the name of their part, as in `parts["volker"]`.
+
+    `whole` is what figures by account come to together, with `parts` where `by=` was given.
+    """
 
     rows: tuple[Figure, ...]
+    whole: Figure | None = None
 
     @overload
     def __getitem__(self, index: int | str) -> Figure: ...

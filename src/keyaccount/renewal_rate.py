@@ -95,6 +95,8 @@ def _due(contracts: Iterable[Contract], question: Question, excluded: list[Exclu
                 if row.known.start < period.end and (row.last is None or row.last >= period.start):
                     excluded.append(Excluded(row.known.id, "open-ended: never due"))
                 continue
+            if row.end < period.start:
+                continue
             rows += [
                 (row, outcome)
                 for outcome in outcomes_of(row, period, question.on, grace)

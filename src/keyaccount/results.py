@@ -125,7 +125,7 @@ def plain(value: Any) -> Any:
         return {name: plain(item) for name, item in _fields(value)}
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
+    if isinstance(value, (Sequence, set, frozenset)):
         return [plain(item) for item in value]
     return str(value)
 

@@ -165,15 +165,19 @@ def _add(
     after = closing is not None and row.in_force(closing)
     if not (before or after):
         return
-    one = found.setdefault(unit, _Member(account))
+    one = found.get(unit)
+    if one is None:
+        one = found[unit] = _Member(account)
     one.before += [id] * before
     one.after += [id] * after
-    worth = _worth(row, question) if values else None
+    at_start = values and before and opening is not None and row.counts(opening)
+    at_end = values and after and closing is not None and row.counts(closing)
+    worth = _worth(row, question) if at_start or at_end else None
     if worth is not None:
         amount, currency = worth
-        if opening is not None and row.counts(opening):
+        if at_start:
             one.start.setdefault(currency, _Balance()).add(amount, id)
-        if closing is not None and row.counts(closing):
+        if at_end:
             one.end.setdefault(currency, _Balance()).add(amount, id)
 
 

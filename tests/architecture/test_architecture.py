@@ -20,20 +20,23 @@ FLOORS = [
     {"catalogue"},
     {"access", "search", "responsible", "visibility", "charts", "succession", "contracts"},
     {"figures", "accounts", "questions", "renewals"},
-    {"renewal_rate", "retention", "movements", "expiring", "portfolio"},
+    {"renewal_rate", "retention", "movements", "expiring", "turnover", "revenue", "decline", "concentration"}
+    | {"margins", "opportunities", "attention", "billing", "promises", "actions", "health_page", "portfolio", "health"},
     {"asking", "rows", "scope", "evaluator", "queries", "codec", "requests"},
     {"storage"},
     {"view"},
-    {"gate", "gate_checks", "facts", "providers", "history", "merging", "reach", "rosters"},
-    {"columns", "rejects", "tables", "details", "exchange", "dumps"},
+    {"gate", "gate_checks", "facts", "providers", "history", "merging", "reach", "rosters", "ledgers", "checkups"},
+    {"scratch", "columns", "rejects", "tables", "details", "intake", "storing", "exchange", "dumps"},
     {"cards", "panel", "data_quality"},
     {"mailing"},
-    {"areas", "desk", "book", "demonstration", "terminal", "__main__", "__init__", "testing"},
+    {"areas", "desk", "book", "demonstration", "terminal", "health_text", "__main__", "__init__", "testing"},
 ]
 RULES = {
     *("charts", "access", "visibility", "responsible", "phones", "spans", "calendars", "search"),
     *("deadlines", "succession", "contracts", "figures", "accounts", "questions"),
-    *("renewal_rate", "retention", "movements", "expiring", "portfolio", "renewals"),
+    *("renewal_rate", "retention", "movements", "expiring", "turnover", "revenue", "decline", "concentration"),
+    *("margins", "opportunities", "attention", "billing", "promises", "actions", "health_page"),
+    *("portfolio", "health", "renewals"),
 }
 CORE = {"attrs", "attr", "cattrs", "dateutil", "phonenumbers"}
 
