@@ -34,6 +34,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "ServiceNote": {"organisation_id": "acme", "text": "Careful"},
     "Context": {"id": "crm"},
     "Activity": {"organisation_id": "acme"},
+    "Opportunity": {"organisation_id": "acme"},
     "BreakGlass": {
         "organisation_id": "acme",
         "user_id": "volker",
@@ -111,6 +112,8 @@ WRONG: dict[str, tuple[Any, ...]] = {
     "Flag": (None, 0, 1, "yes", "", 1.0, [], ka.Right.READ),
     "Number": (None, -1, True, 1.0, "1", Decimal(1), 1 << 62, 10**5000, Fraction(1)),
     "Degrees": (None, "48", 48.1, True, 181, -181, Decimal("180.0000001"), Decimal("NaN"), Decimal("sNaN"), 10**400),
+    "Exact": (1.5, True, "x", b"1", (1,), Decimal("NaN"), Decimal("1E+10"), 10**400, Decimal("0.0000001")),
+    "Amount": (5, 1.5, "5 EUR", Decimal(5), ("5", "EUR"), {"amount": "5", "currency": "EUR"}, ka.Money(10**13, "EUR")),
     "Day": (NOW, "2026-11-21", 5, 20261121, True, (2026, 11, 21)),
     "Moment": (
         date(2026, 11, 21),
