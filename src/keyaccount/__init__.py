@@ -207,6 +207,7 @@ if TYPE_CHECKING:
         months as months,
     )
     from keyaccount.money import Money as Money
+    from keyaccount.panel import Panel as Panel
     from keyaccount.providers import Provider as Provider
     from keyaccount.queries import (
         at_least as at_least,
@@ -295,6 +296,7 @@ _PLACES = {
         "user",
     ),
     "money": ("Money",),
+    "panel": ("Panel",),
     "providers": ("Provider",),
     "queries": ("at_least", "at_most", "between", "is_none", "one_of"),
     "responsible": ("Responsible",),

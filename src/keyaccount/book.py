@@ -187,7 +187,7 @@ class Book:
             return
         now = self.now()
         with self._storage.unit(write=write) as unit:
-            work = Work(unit, Act(now, by, why, key), self.policy)
+            work = Work(unit, Act(now, by, why, key), self.policy, self.lead)
             if once and key is not None:
                 work.request = Request()
                 if (before := unit.act_of(key)) is not None:

@@ -21,6 +21,7 @@ from keyaccount.areas.portfolio import Portfolio
 from keyaccount.areas.renewals import RenewalWork
 from keyaccount.calendars import is_day
 from keyaccount.catalogue import kind_of
+from keyaccount.data_quality import DataQuality, data_quality
 from keyaccount.errors import AccessDenied, NotFound, Problem, ValidationError, nearest, shown
 from keyaccount.history import History, history
 from keyaccount.model.aliases import Alias
@@ -28,6 +29,7 @@ from keyaccount.model.contacts import Contact, Position
 from keyaccount.model.entity import Entity
 from keyaccount.model.organisations import Organisation
 from keyaccount.model.rights import DEPUTY, KEY_ACCOUNT_MANAGER, Assignment, Right
+from keyaccount.panel import Panel, panel
 from keyaccount.queries import Key, Query, at_least, at_most, below, cursor, one_of, ordering, place, resume
 from keyaccount.results import Backend, Result, Rows, frame
 from keyaccount.search import NEEDLE_LIMIT, score
@@ -516,6 +518,15 @@ class Desk:
                 on=self._day(on, view),
             )
 
+    def panel(self, organisation: str, *, on: date | None = None) -> Panel:
+        """Return the control panel of an organisation: `.counts`, `.open_counts` and `.latest` of all that hangs on it.
+
+        On a day (today) contacts are in office, and contracts and invoices open. Raises NotFound.
+        """
+        self._check_ids({"organisation": organisation})
+        with self._view() as view:
+            return panel(view, organisation, self._day(on, view))
+
     def caller(self, number: str, *, region: str | None = None) -> cards.BusinessCard | None:
         """Say who is calling: the best match's card in context "phone", with `others`; None where nobody is found.
 
@@ -527,6 +538,16 @@ class Desk:
         _check_region(region)
         with self._view() as view:
             return cards.caller(view, self._book.providers, number, region=region or self._book.region, on=view.today)
+
+    def data_quality(self, *, on: date | None = None) -> DataQuality:
+        """Return what a data steward should look at, of what this desk may read, in a fixed order.
+
+        Phone numbers that cannot be read, contacts without a position, customers without a key account manager, private
+        accounts at risk (who manages them is absent, or leaves within 60 days of the day, today), invoices without a
+        due day, and records that may be one. `.duplicates` are the last.
+        """
+        with self._view() as view:
+            return data_quality(view, self._book.region, self._day(on, view))
 
     # -- for the areas
 

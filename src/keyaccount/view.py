@@ -14,6 +14,7 @@ import attrs
 
 from keyaccount import access
 from keyaccount.catalogue import Kind, kind_of
+from keyaccount.contracts import LEAD_DAYS, Lead
 from keyaccount.errors import AccessDenied, NotFound, ValidationError
 from keyaccount.model.entity import Entity
 from keyaccount.model.organisations import Organisation
@@ -47,6 +48,7 @@ class Work:
     unit: StorageUnit
     act: Act
     policy: access.AccessPolicy
+    lead: Lead = LEAD_DAYS
     request: Request | None = None
     replays: bool = False
     closed: bool = False

@@ -7,9 +7,11 @@ import importlib.util
 import json
 import pickle
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -74,6 +76,7 @@ def told() -> list[Any]:
             extra=FrozenMap({"n": 1, "tags": ("a", "b"), "deep": FrozenMap({"x": None})}),
         ),
         ka.Contact("ingo", name="Ingo", vip=True, birthday=date(1970, 2, 28)),
+        ka.Contact("loose", name="At no organisation"),
         ka.Position(
             "job", contact_id="ingo", organisation_id="acme", phones=("+49 89 1234567",), role="invoices", title="Head"
         ),
@@ -114,6 +117,9 @@ def told() -> list[Any]:
         desk.search("acme"),
         people.responsible(organisation="acme"),
         people.vips(),
+        people.vips().to_csv(Path(tempfile.mkdtemp()) / "cards.csv"),
+        desk.panel("acme"),
+        office.data_quality(),
         people.special_contacts("acme"),
         activities.follow_ups(),
         activities.last_contact("acme"),
