@@ -166,15 +166,16 @@ def _decimal(value: Fraction, places: int) -> Decimal:
 
 def _explained(figure: Figure) -> Iterator[str]:
     yield _headline(figure)
-    yield from (
-        f"  counted: {_ids(ids)}" for ids in [figure.records.numerator] if figure.denominator is not None or ids
-    )
-    if figure.denominator is not None:
-        yield f"  out of:  {_ids(figure.records.denominator)}"
+    ratio = figure.denominator is not None or bool(figure.records.denominator)
+    if ratio or figure.records.numerator:
+        yield f"  counted: {_ids(figure.records.numerator)}"
+    if ratio:
+        yield f"  out of: {_ids(figure.records.denominator)}"
     if figure.accounts.denominator:
-        counted = _ids(figure.accounts.numerator)
-        yield f"  accounts: {counted} out of {_ids(figure.accounts.denominator)}"
-    yield from (f"  {name}: {told(value, share=name in _SHARES)}" for name, value in figure.beside.items())
+        yield f"  accounts: {_ids(figure.accounts.numerator)} out of {_ids(figure.accounts.denominator)}"
+    for name, value in figure.beside.items():
+        if value is not None:
+            yield f"  {name}: {told(value, share=name in _SHARES)}"
     if figure.provisional:
         yield "  This figure is provisional: it may still change."
     yield from (f"  {remark}" for remark in figure.remarks)
@@ -183,7 +184,7 @@ def _explained(figure: Figure) -> Iterator[str]:
         yield f"  left out: {len(figure.excluded) - _SHOWN} more"
     yield from (f"  {_said_of_part(part)}" for part in figure.parts or ())
     how = "" if figure.attribution == "then" else "; manager, group and status as they are now"
-    yield f"  Definition ({figure.level} level{how}): {figure.definition}"
+    yield f"  Definition ({figure.level} level{how}): {figure.definition}."
 
 
 def _said_of_part(part: Figure) -> str:
