@@ -12,26 +12,34 @@ import pytest
 
 import keyaccount as ka
 from keyaccount.areas.activities import Activities
+from keyaccount.areas.contracts import Contracts
 from keyaccount.areas.merging import Merging
 from keyaccount.areas.notes import ServiceNotes
 from keyaccount.areas.people import People
+from keyaccount.areas.portfolio import Portfolio
+from keyaccount.areas.renewals import RenewalWork
 from keyaccount.results import Result
 
 NAMES = set(
     """
     DEPUTY EVERYONE KEY_ACCOUNT_MANAGER TEAM_MEMBER AccessDenied AccessPolicy Acknowledgement Activity Address
     Assignment Book BreakGlass BusinessCard ClientGroup ComputedNote ConflictError Contact ContactRole Context
-    Contract Decision Desk ExpectedProvider Figure Grant GroupMembership Invoice KeyAccountError
+    Contract Decision Desk Dump ExpectedProvider Figure Grant GroupMembership Import Invoice KeyAccountError
     KeyAccountStatus Line Link Location MissingExtra Money NoPrice NotFound NoteCategory Notes Order
-    Organisation Panel Payment Period Position Principal Problem Product Provider ReadOnly Reference Responsible Right
-    ServiceNote Severity StorageDamaged StorageUnavailable Substitution Term Unit UnknownContext User
-    ValidationError VisibleNote __version__ at_least at_most between days demo is_none months one_of open unit
-    user
+    Organisation Panel Payment Period Position Principal Problem Product Progress Provider ReadOnly Reference Renewal
+    RenewalStep Responsible Right ServiceNote Severity StorageDamaged StorageUnavailable Substitution Term Unit
+    UnknownContext User ValidationError VisibleNote __version__ at_least at_most between column days demo is_none
+    lines_from months one_of open unit user
     """.split()
 )
 CALLS = {
-    ka.Desk: "activities caller card count data_quality find get history may merging mine notes notes_for panel people "
-    "put put_many readable_ids remove search service_notes transaction user_id",
+    ka.Desk: "activities caller card contracts count data_quality dump find from_frame get history load may merging mine "
+    "notes notes_for panel people portfolio put put_many read_csv readable_ids remove renewals search service_notes "
+    "transaction user_id",
+    Contracts: "cover due expired_unrenewed notice_deadlines state",
+    RenewalWork: "advance analysis lose open_renewals raise_alerts sign",
+    Portfolio: "account_retention days_to_first_action expired_unrenewed gross_retention movements net_retention "
+    "recurring renewal_rate",
     People: "assign break_glass deputise end_assignment grant hand_over make_private open_up org_chart orphaned "
     "responsible revoke special_contact special_contacts vacant_roles vips who_may_read",
     Activities: "done follow_ups history last_contact log",
