@@ -484,17 +484,16 @@ def test_a_repeated_key_applies_once(book: ka.Book, office: ka.Desk, clock: Cloc
     """Steps repeated under a key, at another moment, are made once; other steps under it are refused."""
     row, desk = raised(office), book.desk("volker")
 
-    def work(note: str = "fine", *, id: str | None = "m2") -> ka.Renewal:
+    def work(note: str = "fine", after: str = "m2") -> ka.Renewal:
         with desk.transaction(key="once"):
             desk.renewals.advance(row.id, to="agreed", note=note)
-            return desk.renewals.sign(row.id, contract=ka.Contract(*filter(None, [id]), organisation_id="acme", **days))
+            return desk.renewals.sign(row.id, contract=ka.Contract(after, "acme", starts_on=date(2027, 1, 1)))
 
-    days: dict[str, Any] = {"starts_on": date(2027, 1, 1)}
     first = work()
     clock.later(days=2)
     assert work() == first
     assert [step.to for step in first.steps] == ["alerted", "agreed", "signed"]
-    for other in (lambda: work("another note"), lambda: work(id="m3")):
+    for other in (lambda: work("another note"), lambda: work(after="m3")):
         with pytest.raises(ka.ValidationError, match="was used before, for something else"):
             other()
     assert office.get(ka.Renewal, row.id) == first
