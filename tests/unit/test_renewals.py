@@ -546,10 +546,10 @@ def test_the_analysis(book: ka.Book, office: ka.Desk, clock: Clock) -> None:
     def order(id: str, day: date, amount: int, **more: Any) -> ka.Order:
         return ka.Order(id, "acme", ordered_on=day, lines=(ka.Line("p", unit_price=euros(amount)),), **more)
 
-    def invoice(id: str, due: date, *paid: tuple[date, int], **more: Any) -> ka.Invoice:
+    def invoice(id: str, due: date, *paid: tuple[date, int], kind: str = "invoice") -> ka.Invoice:
         payments = tuple(ka.Payment(day, euros(amount)) for day, amount in paid)
-        fields = {"issued_on": due - timedelta(30), "due_on": due, "net": euros(100), "payments": payments} | more
-        return ka.Invoice(id, "acme", **fields)
+        issued = due - timedelta(30)
+        return ka.Invoice(id, "acme", kind=kind, issued_on=issued, due_on=due, net=euros(100), payments=payments)
 
     row = raised(office)
     office.put(
