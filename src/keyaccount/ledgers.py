@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import date, datetime, time, timedelta
 from typing import Any, Protocol, TypeAlias, cast
 
@@ -16,9 +16,8 @@ from keyaccount.model.activities import Activity
 from keyaccount.model.commerce import COUNTED, Invoice, Order
 from keyaccount.model.contacts import Position
 from keyaccount.model.organisations import Organisation
-from keyaccount.model.rights import Assignment
 from keyaccount.queries import Window, above, at_least, at_most, between, is_none, one_of
-from keyaccount.rosters import is_customer, known_of
+from keyaccount.rosters import Team, is_customer, known_of
 from keyaccount.turnover import Basis, Find, Flow, Turnover, checked_basis
 from keyaccount.view import View, by_id
 
@@ -38,7 +37,7 @@ class Customers:
 
     organisations: Mapping[str, Organisation]
     accounts: Accounts
-    team: Mapping[str, Sequence[Assignment]]
+    team: Team
 
     def has(self, account: str | None) -> bool:
         """Say whether an account counts: it can be read, and is a customer as far as it says."""
@@ -54,7 +53,7 @@ def customers(view: View, also: Iterable[str] = ()) -> Customers:
     missing = {row.parent_id for row in found.values() if row.parent_id} - found.keys()
     if missing:
         found |= cast("dict[str, Organisation]", by_id(view.find(Organisation, id=above(sorted(missing)))))
-    return Customers(found, *known_of(view, found.values()))
+    return Customers(found, *known_of(view, found))
 
 
 # ---- sums ------------------------------------------------------------------------------------------------------------

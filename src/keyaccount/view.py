@@ -66,6 +66,21 @@ class Work:
             self.to_manage, self.request = to_manage, request
             raise
 
+    @contextmanager
+    def once(self, call: str, *given: object) -> Iterator[bool]:
+        """Let a call count, under an idempotency key, by what it is given and not by what it writes.
+
+        Yields whether to make it: not where it was made before.
+        """
+        request = self.request
+        if request is not None:
+            request.call(call, *given)
+        self.request = None
+        try:
+            yield not self.replays
+        finally:
+            self.request = request
+
     def asked(self) -> None:
         """Finish a transaction with an idempotency key: note what was asked, or compare with the first time."""
         if self.request is None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import date
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date, datetime, time
 from decimal import Decimal
 from fractions import Fraction
 from functools import partial
@@ -12,16 +12,18 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Unpack
 from keyaccount import ledgers, portfolio, turnover
 from keyaccount.accounts import Accounts
 from keyaccount.calendars import Period
+from keyaccount.contracts import LEAD_DAYS, Lead
 from keyaccount.decline import ALERT_ABOVE, Month
+from keyaccount.errors import ValidationError
 from keyaccount.figures import Exchange, Figure, Figures, Rates
 from keyaccount.model.activities import Activity
 from keyaccount.model.renewals import Renewal
 from keyaccount.model.sales import Opportunity
 from keyaccount.money import Money
 from keyaccount.movements import Movements
-from keyaccount.queries import one_of
+from keyaccount.queries import at_least, one_of
 from keyaccount.questions import Attribution, Level, Question
-from keyaccount.rosters import Roster, day_of, roster
+from keyaccount.rosters import Roster, checked_options, day_of, known_group, roster
 from keyaccount.turnover import Basis
 from keyaccount.view import View
 
@@ -31,12 +33,17 @@ if TYPE_CHECKING:
 F = TypeVar("F", Figure, Figures)
 
 
+AUTOMATIC = frozenset({"status", "handover"})
+"""Kinds of activities that are no action with the customer; an automatic mail is by nobody."""
+
+
 class Asked(TypedDict, total=False):
     """What every metric takes.
 
     `on`: the day up to which things are known (today). `by`: manager, unit, group, sector, country, tier or account.
     `group`: a client group, or `"key accounts"`. `level`: account, contract or parent. `attribution`: manager, group
-    and status as they were then, or now. `currency`: what to convert to by the book's exchange function.
+    and status as they were then, or now. `currency`: what to convert to by the book's exchange function; a missing rate
+    is a ValidationError naming currency and day. `frames`: whether a contract of the parent's renews too.
     """
 
     on: date | None
@@ -45,6 +52,7 @@ class Asked(TypedDict, total=False):
     level: Level
     attribution: Attribution
     currency: str | None
+    frames: bool
 
 
 class Portfolio:
@@ -109,17 +117,25 @@ class Portfolio:
     ) -> Figure:
         """Return how long alerts of a period waited for somebody to act: median and mean, and those still waiting.
 
-        An action is a step of the renewal, or an activity of the manager, a deputy or the team with the account.
+        An action is a step of the renewal, or an activity with the account of those who looked after it that day: a
+        manager (a parent's too, where that covers subsidiaries), who stands in, a deputy, the team. Alerts are those
+        that were raised, and those that contracts give where none was.
         """
+        if not isinstance(target_days, int) or isinstance(target_days, bool) or target_days < 0:
+            raise ValidationError.of("portfolio", "target_days", target_days, "must be a whole number, 0 or more")
+        window, lead = Period.of(period), self._desk._book.lead
+        lead_days = lead if isinstance(lead, int) else LEAD_DAYS
         with self._desk._view() as view:
             found = roster(view)
             options = self._options(view, found, asked)
+            raised = view.find(Renewal, order="id")
             return portfolio.days_to_first_action(
                 found.contracts,
-                period,
-                actions=_actions(view, found),
-                raised=_alerts(view, found, period, options, self._desk._book.lead),
+                window,
+                actions=[*_steps(view, raised), *_activities(view, found, window, lead_days)],
+                raised=_alerts(found, raised, window, lead, options),
                 target_days=target_days,
+                lead_days=lead_days,
                 **options,
             )
 
@@ -254,49 +270,72 @@ class Portfolio:
         return rows, self._given(view, known.accounts, asked)
 
     def _options(self, view: View, found: Roster, asked: Asked) -> dict[str, Any]:
-        return self._given(view, found.accounts, asked)
+        return {
+            **self._given(view, found.accounts, asked),
+            "matching": found.matching(frames=asked.get("frames", False)),
+        }
 
     def _given(self, view: View, accounts: Accounts, asked: Asked) -> dict[str, Any]:
-        given: dict[str, Any] = {name: value for name, value in asked.items() if name != "on"}
-        day = self._desk._day(asked.get("on"), view)
-        return {**given, "on": day, "accounts": accounts, "exchange": self._exchange(asked)}
+        checked_options(asked, Asked.__annotations__)
+        given: dict[str, Any] = {name: value for name, value in asked.items() if name not in ("on", "frames")}
+        return {
+            **given,
+            "on": self._desk._day(asked.get("on"), view),
+            "group": known_group(view, asked.get("group")),
+            "accounts": accounts,
+            "exchange": self._exchange(asked),
+        }
 
     def _exchange(self, asked: Asked) -> Exchange | None:
-        return self._desk._book.exchange if asked.get("currency") is not None else None
+        return None if asked.get("currency") is None else _rates(self._desk._book.exchange)
 
 
-def _alerts(view: View, found: Roster, period: Any, options: dict[str, Any], lead: Any) -> list[portfolio.Alert]:
-    """Return the alerts of a period: as they were raised, else as the contracts say."""
-    raised = view.find(Renewal, contract_id=one_of([row.id for row in found.contracts]))
-    known = {row.contract_id for row in raised}
+def _rates(exchange: Exchange | None) -> Exchange:
+    """Return the host's rates; where there are none, or none for a currency, that is no rate and never an own one."""
+
+    def rate(currency: str, day: date) -> Decimal | Fraction | int | None:
+        try:
+            return None if exchange is None else exchange(currency, day)
+        except LookupError:
+            return None
+
+    return rate
+
+
+def _alerts(
+    found: Roster, raised: Sequence[Renewal], period: Period, lead: Lead, options: dict[str, Any]
+) -> list[portfolio.Alert]:
+    """Return the alerts of a period: as they were raised, and as the contracts say where none was raised."""
+    counted = {row.id for row in found.contracts}
+    known = {(row.contract_id, row.alert_on) for row in raised}
     said = portfolio.alerts(found.contracts, period, lead=lead, **options)
     return [
-        *(portfolio.Alert(row.contract_id, row.organisation_id, row.raised_on) for row in raised if row.raised_on),
-        *(alert for alert in said if alert.contract_id not in known),
+        *(
+            portfolio.Alert(row.contract_id, row.organisation_id, row.raised_on)
+            for row in raised
+            if row.raised_on is not None and row.contract_id in counted
+        ),
+        *(alert for alert in said if (alert.contract_id, alert.raised_on) not in known),
     ]
 
 
-def _actions(view: View, found: Roster) -> list[portfolio.Action]:
-    """Return what counts as an action: steps by people, and activities of those who look after the account."""
-    ids = one_of(sorted({row.organisation_id for row in found.contracts}))
-    renewals, happened = view.gather(
-        view.query(Renewal, organisation_id=ids), view.query(Activity, organisation_id=ids, order="at")
-    )
-    steps = [
-        portfolio.Action(row.organisation_id, day, row.contract_id)
-        for row in renewals
-        if isinstance(row, Renewal)
-        for step in row.steps
-        if step.before is not None and (day := day_of(step.at, view)) is not None
-    ]
-    return [*steps, *(_acted(view, row) for row in happened if isinstance(row, Activity) and _counts(found, row))]
+def _steps(view: View, raised: Sequence[Renewal]) -> Iterator[portfolio.Action]:
+    """Yield what somebody did in renewals: neither the raise itself, nor that nobody needs one any more."""
+    for row in raised:
+        for step in row.steps:
+            day = day_of(step.at, view)
+            if day is not None and step.before is not None and step.to != "superseded":
+                yield portfolio.Action(row.organisation_id, day, row.contract_id)
 
 
-def _acted(view: View, row: Activity) -> portfolio.Action:
-    return portfolio.Action(row.organisation_id or "", day_of(row.at, view) or view.today)
-
-
-def _counts(found: Roster, row: Activity) -> bool:
-    """Say whether an activity is by somebody who looks after the account, and no note or mail of a machine's."""
-    team = {one.user_id for one in found.team.get(row.organisation_id or "", ())}
-    return row.by_id in team and row.kind != "status"
+def _activities(view: View, found: Roster, period: Period, lead_days: int) -> Iterator[portfolio.Action]:
+    """Yield what those who look after the accounts did with them, from the lead before a period on."""
+    accounts = one_of(sorted({row.organisation_id for row in found.contracts}))
+    day = date.fromordinal(max(period.start.toordinal() - lead_days, date.min.toordinal() + 1))
+    since = at_least(datetime.combine(day, time(), view.now.tzinfo))
+    for row in view.find(Activity, organisation_id=accounts, at=since, order=("at", "id")):
+        acted, account, by = day_of(row.at, view), row.organisation_id, row.by_id
+        if acted is None or account is None or by is None or row.kind in AUTOMATIC:
+            continue
+        if found.team.includes(by, account, acted):
+            yield portfolio.Action(account, acted)
