@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from datetime import UTC, date, datetime, tzinfo
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 from zoneinfo import ZoneInfo
 
 from keyaccount import gate
@@ -256,11 +256,12 @@ def open(
     providers: Iterable[Provider] = (),
     exchange: Exchange | None = None,
     lead: Lead = LEAD_DAYS,
+    journal: Literal["rollback", "wal"] = "rollback",
 ) -> Book:
     """Open a book in an SQLite file, which is made if it is missing, or without a path in memory.
 
-    See `Book` for the settings. Raises StorageDamaged for a file that is not ours, StorageUnavailable for one that
-    cannot be reached.
+    See `Book` for the settings. `journal="wal"` has the file keep a write-ahead log, where SQLite's is sound. Raises
+    StorageDamaged for a file that is not ours, StorageUnavailable for one that cannot be reached.
 
     >>> with open(region="DE") as book:
     ...     office = book.trusted("setup")
@@ -271,7 +272,9 @@ def open(
     if path is not None:
         from keyaccount.storage.sqlite import SQLiteStorage
 
-        storage = SQLiteStorage(path)
+        storage = SQLiteStorage(path, journal=journal)
+    elif journal != "rollback":
+        raise ValidationError.of("Book", "journal", journal, "is of a file; there is none without a path")
     return Book(
         storage,
         policy=policy,

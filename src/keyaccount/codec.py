@@ -32,7 +32,7 @@ AtRest: TypeAlias = str | int | None
 def _converter() -> cattrs.Converter:
     import cattrs
 
-    converter = cattrs.Converter()
+    converter = cattrs.Converter(detailed_validation=False)  # the first fault is enough, as the error it is
     converter.register_structure_hook(Decimal, lambda value, _: Decimal(value))
     converter.register_structure_hook(date, lambda value, _: date.fromisoformat(value))
     converter.register_structure_hook(datetime, lambda value, _: datetime.fromisoformat(value))

@@ -196,7 +196,16 @@ class ReadOnly(KeyAccountError):
 
 
 class StorageUnavailable(KeyAccountError):
-    """The storage cannot be reached, is busy, full or read-only; nothing was written. Try again."""
+    """The storage cannot be reached, is busy, full or read-only; nothing was written. Try again.
+
+    `uncertain` is True in one case: the disk failed at the very end of a transaction, which may be there, whole, or not
+    at all. Look before you repeat it, or give such calls an idempotency key.
+    """
+
+    def __init__(self, *told: object, uncertain: bool = False) -> None:
+        """Say what happened, and whether the transaction may be there all the same."""
+        super().__init__(*told)
+        self.uncertain = uncertain
 
 
 class StorageDamaged(KeyAccountError):

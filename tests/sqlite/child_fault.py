@@ -1,7 +1,8 @@
 """One operation many times, each in a process of its own whose k-th system call of a kind is made to fail.
 
-Whoever traces this makes call number `AT` of every process fail. So the process for k first makes `AT` - k such calls
-that do nothing, and imports are paid once. Arguments: the operation, the call, and a folder for every k.
+Whoever traces this makes the n-th call of every process fail. So the process for k first makes n - k such calls that do
+nothing, and imports are paid once. Every line of standard input names an operation, a call, how many of them do
+nothing, and a folder, by tabs.
 """
 
 from __future__ import annotations
@@ -10,16 +11,18 @@ import contextlib
 import importlib
 import json
 import os
+import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import attrs
 
 import keyaccount as ka
 from keyaccount.storage import migrations
 
-LOAD = 300
+LOAD = 100
 MORE = "CREATE TABLE more (id TEXT PRIMARY KEY NOT NULL, what TEXT NOT NULL)"
 
 
@@ -35,6 +38,20 @@ def put(path: Path) -> None:
     with ka.open(path) as book, (desk := book.trusted("child")).transaction():
         desk.put(attrs.evolve(desk.get(ka.Organisation, "o1"), name="changed"))
         desk.put(*(ka.Organisation(f"new{n}", name="new", phones=("+49 89 1234-0",)) for n in range(3)))
+
+
+def careless(path: Path) -> None:
+    """Write in two transactions what should be one."""
+    with ka.open(path) as book:
+        for n in range(2):
+            book.trusted("child").put(ka.Organisation(f"new{n}", name="new"))
+
+
+def put_logged(path: Path) -> None:
+    """Write into a file that keeps a write-ahead log."""
+    vars(sqlite3)["sqlite_version_info"] = (3, 51, 3)  # what is at stake here is the same with a log that has the race
+    with ka.open(path, journal="wal") as book, (desk := book.trusted("child")).transaction():
+        desk.put(*(ka.Organisation(f"new{n}", name="new") for n in range(3)))
 
 
 def load(path: Path) -> None:
@@ -74,6 +91,8 @@ def make(path: Path) -> None:
 
 OPERATIONS: dict[str, Callable[[Path], None]] = {
     "put": put,
+    "careless": careless,
+    "put logged": put_logged,
     "load": load,
     "merge": merge,
     "migrate": migrate,
@@ -94,15 +113,18 @@ CALLS: dict[str, Callable[[int], object]] = {
 }
 """System calls by name, and how to make one that does nothing; most of them fail, which counts as well."""
 
-AT = 300
 
-
-def tried(operation: str, path: Path) -> dict[str, str] | None:
+def tried(operation: str, path: Path) -> dict[str, Any] | None:
     """Do it, and tell the error's class and its cause's."""
     try:
         OPERATIONS[operation](path)
     except Exception as error:  # noqa: BLE001 - the parent judges what came
-        return {"error": type(error).__name__, "cause": type(error.__cause__).__name__, "text": str(error)}
+        return {
+            "error": type(error).__name__,
+            "cause": type(error.__cause__).__name__,
+            "text": str(error),
+            "uncertain": getattr(error, "uncertain", False),
+        }
     return None
 
 
@@ -115,26 +137,39 @@ def idle(call: str, times: int) -> None:
     os.close(null)
 
 
-def run(operation: str, call: str, k: int, folder: str) -> None:
-    """Do the operation so that its k-th call is the one that fails, and print how it ended."""
-    if k:
-        idle(call, AT - k)
-    ended = {"k": k, "ended": tried(operation, Path(folder) / "book.db")}
+def run(operation: str, call: str, spare: int, folder: Path) -> None:
+    """Do the operation after some calls that do nothing, and print how it ended."""
+    if spare:
+        idle(call, spare)
+    ended = {"pid": os.getpid(), "folder": str(folder), "ended": tried(operation, folder / "book.db")}
     os.write(1, (json.dumps(ended) + "\n").encode())
 
 
-def main() -> None:
-    """Fork a process for every folder; k = 0, which makes no idle calls, stands for an undisturbed one."""
-    operation, call, first, *folders = sys.argv[1:]
+def warm_up() -> None:
+    """Have everything imported and thought out before the first fork, without a file."""
     for name in dir(ka):
         getattr(ka, name)
     importlib.import_module("keyaccount.storage.sqlite")
-    for k, folder in enumerate(folders, int(first)):
+    list(migrations.pending(0))
+    with ka.open() as book:
+        desk = book.trusted("warm")
+        desk.put(*(ka.Organisation(id, name="warm", phones=("+49 89 1234-0",)) for id in ("a", "b")))
+        desk.merging.merge(ka.Organisation, "a", "b")
+
+
+def main() -> None:
+    """Fork a process for every line."""
+    warm_up()
+    for line in sys.stdin:
+        operation, call, spare, folder = line.rstrip("\n").split("\t")
         child = os.fork()
         if child == 0:
-            run(operation, call, k, folder)
+            run(operation, call, int(spare), Path(folder))
             os._exit(0)
-        os.waitpid(child, 0)
+        _, status = os.waitpid(child, 0)
+        if os.WIFSIGNALED(status):
+            killed = {"pid": child, "folder": folder, "ended": {"error": "killed"}}
+            os.write(1, (json.dumps(killed) + "\n").encode())
 
 
 if __name__ == "__main__":

@@ -110,6 +110,12 @@ def search_text(kind: Kind, row: Entity) -> str | None:
     )
 
 
+# No foreign keys are declared. Most references are no columns (they stand in lists, notes and grants name principals),
+# the gate checks all of them before anything is written and names record and field, for every adapter alike, and a
+# change is written as a removal and an insertion, so that every constraint would wait for the commit and then look
+# through every table that refers. What is changed behind the library's back, `check` finds by digests and sums.
+
+
 def statements() -> Iterator[str]:
     """Yield what makes an empty database ours."""
     for name in KINDS:

@@ -1,7 +1,8 @@
 """Records in one SQLite file, on the standard library: the embedded default.
 
 Rollback journal and full sync as shipped: a commit has reached the disk before the call returns. Each unit of work has
-a connection of its own out of a small pool, so that threads, tasks and processes do not disturb each other.
+a connection of its own out of a small pool, so that threads, tasks and processes do not disturb each other. What
+becomes of the file itself (made, recognised, migrated, copied) stands in `file.py`.
 """
 
 from __future__ import annotations
@@ -10,11 +11,9 @@ import contextlib
 import json
 import os
 import sqlite3
-import tempfile
 import threading
-import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import islice
@@ -24,27 +23,23 @@ from typing import Any
 import attrs
 
 from keyaccount.access import Reader
-from keyaccount.catalogue import KINDS
 from keyaccount.codec import assembled, moment
-from keyaccount.errors import ConflictError, KeyAccountError, StorageDamaged, StorageUnavailable, ValidationError
+from keyaccount.errors import ConflictError, ValidationError
 from keyaccount.model.entity import Entity
 from keyaccount.queries import Query, Total, Window, best, check_totals, grouped, in_order
-from keyaccount.storage import Act, Change, Finding, Image, audit, migrations
+from keyaccount.storage import Act, Change, Finding, Image, audit, file, findings
 from keyaccount.storage.audit import chained, content, digested
+from keyaccount.storage.file import documented as _documented
+from keyaccount.storage.file import run as _run
 from keyaccount.storage.records import record_of
 from keyaccount.storage.restriction import parameters
 from keyaccount.storage.schema import Table, lookup_keys, search_text, table_of
 from keyaccount.storage.sql import Select, Totals, several, shown_fields
 
-APPLICATION_ID = 0x6B616363
-"""Marks a file as ours ("kacc")."""
-
 _IDLE = 8
 _PATIENCE = 5.0
-_BESIDE = ("-journal", "-wal", "-shm")
 _BATCH = 500
 _TOGETHER = 100
-_STATEMENTS = 256
 
 
 class SQLiteStorage:
@@ -52,11 +47,18 @@ class SQLiteStorage:
 
     A file that is missing is made. Raises StorageDamaged for one that is not ours, empty, damaged or of a newer version
     (its bytes are left as they were), StorageUnavailable where it cannot be reached.
+
+    `journal="wal"` keeps a write-ahead log instead of a rollback journal: readers and the one writer do not wait for
+    each other. The file stays so until it is opened without. Raises ValidationError where SQLite is one of the versions
+    whose log can damage a file (3.7.0 to 3.51.2, but for 3.44.6 and 3.50.7).
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, patience: float = _PATIENCE) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], *, patience: float = _PATIENCE, journal: file.Journal = "rollback"
+    ) -> None:
         """Open or make the file."""
         self._path = _checked(path)
+        file.check_journal(journal)
         self._patience = patience
         self._idle: list[sqlite3.Connection] = []
         self._pid = os.getpid()
@@ -64,10 +66,11 @@ class SQLiteStorage:
         self._closed = False
         with _documented():
             if not self._path.exists():
-                _make(self._path)
-            _recognise(self._path)
+                file.make(self._path)
+            file.recognise(self._path)
             with self._borrowed() as connection:
-                _identify(connection, self._path)
+                file.identify(connection, self._path)
+                file.keep_journal(connection, self._path, journal)
 
     @contextmanager
     def unit(self, *, write: bool) -> Iterator[SQLiteUnit]:
@@ -79,7 +82,8 @@ class SQLiteStorage:
                 unit = SQLiteUnit(connection)
                 yield unit
                 unit.finish()
-                _run(connection, "COMMIT")
+                with _documented():
+                    file.commit(connection, self._path, unit.is_there)
             finally:
                 if connection.in_transaction:
                     with contextlib.suppress(sqlite3.Error):  # the first error is the one that tells
@@ -89,7 +93,7 @@ class SQLiteStorage:
         """Yield what does not fit together any more; see the port."""
         with self.unit(write=False) as unit:
             with _documented():
-                found = list(audit.findings(unit.connection, seal))
+                found = list(findings.findings(unit.connection, seal))
             yield from found
 
     def backup(self, path: Path, *, overwrite: bool) -> None:
@@ -97,7 +101,7 @@ class SQLiteStorage:
         if path.exists() and path.samefile(self._path):
             raise ValidationError.of("Book", "path", str(path), "is the book's own file")
         with self._borrowed() as connection, _documented():
-            _placed(path, lambda copy: _copied(connection, copy, self._patience), overwrite=overwrite)
+            file.copy(connection, path, self._patience, overwrite=overwrite)
 
     def seal(self) -> str:
         """Return the number and the chain of the last act."""
@@ -122,7 +126,7 @@ class SQLiteStorage:
             connection = self._idle.pop() if self._idle else None
         if connection is None:
             with _documented():
-                connection = _connect(self._path, self._patience)
+                connection = file.connect(self._path, self._patience)
         try:
             yield connection
         finally:
@@ -146,6 +150,7 @@ class SQLiteUnit:
         self._seq = 0
         self._changed: dict[tuple[str, str], None] = {}
         self._digests = 0
+        self._chain: bytes | None = None
         self._bound: tuple[Reader, dict[str, Any]] | None = None
 
     def find(self, query: Query) -> Iterator[Entity]:
@@ -296,15 +301,20 @@ class SQLiteUnit:
         with _documented():
             self._finish(self._act)
 
+    def is_there(self) -> bool:
+        """Say whether the act that was finished stands in the file; its chain is like no other's."""
+        row = self.connection.execute("SELECT chain FROM act WHERE seq = ?", (self._seq,)).fetchone()
+        return self._chain is not None and row is not None and bool(row[0] == self._chain)
+
     def _finish(self, act: Act) -> None:
         changed = json.dumps(list(self._changed), ensure_ascii=False)
         digests = (self._digests % (1 << 8 * audit.SIZE)).to_bytes(audit.SIZE, "big")
         before = self.connection.execute("SELECT chain FROM act WHERE seq = ?", (self._seq - 1,)).fetchone()
         told = [self._seq, moment(act.at), act.by, act.why, act.key, act.request, changed]
-        chain = chained(before[0] if before else b"", told, digests)
+        self._chain = chained(before[0] if before else b"", told, digests)
         self.connection.execute(
             "UPDATE act SET request = ?, changed = ?, digests = ?, chain = ? WHERE seq = ?",
-            (act.request, changed, digests, chain, self._seq),
+            (act.request, changed, digests, self._chain, self._seq),
         )
 
     def _begin(self, act: Act) -> None:
@@ -409,153 +419,7 @@ def _entities(query: Query, rows: Iterable[Sequence[Any]]) -> list[Entity]:
     return [assembled(cls, dict(zip(names, row, strict=False))) for row in rows]
 
 
-# ---- the file ----------------------------------------------------------------------------------------------------
-
-
 def _checked(path: object) -> Path:
     if not isinstance(path, (str, os.PathLike)) or not str(path) or "\0" in str(path):
         raise ValidationError.of("Book", "path", path, "must be the path of a file")
     return Path(path)
-
-
-def _connect(path: Path, patience: float) -> sqlite3.Connection:
-    uri = f"{path.absolute().as_uri()}?mode=rw"
-    connection = sqlite3.connect(
-        uri, uri=True, timeout=patience, isolation_level=None, check_same_thread=False, cached_statements=_STATEMENTS
-    )
-    connection.execute("PRAGMA synchronous = EXTRA")  # FULL, and the folder: a journal that is gone stays gone
-    connection.execute("PRAGMA foreign_keys = ON")
-    return connection
-
-
-def _run(connection: sqlite3.Connection, statement: str) -> None:
-    with _documented():
-        connection.execute(statement)
-
-
-def _make(path: Path) -> None:
-    """Make a new file; one that got there meanwhile is left alone."""
-    with contextlib.suppress(FileExistsError):
-        _placed(path, _furnish, overwrite=False)
-
-
-def _furnish(connection: sqlite3.Connection) -> None:
-    """Bring a database to the version this library writes, in one transaction."""
-    connection.isolation_level = None
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        (found,) = connection.execute("PRAGMA user_version").fetchone()
-        for statement in migrations.pending(found):
-            connection.execute(statement)
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {migrations.version()}")
-        connection.execute("COMMIT")
-    finally:
-        if connection.in_transaction:
-            with contextlib.suppress(sqlite3.Error):  # the first error is the one that tells
-                connection.execute("ROLLBACK")
-
-
-def _placed(path: Path, fill: Callable[[sqlite3.Connection], object], *, overwrite: bool) -> None:
-    """Fill a new file beside its place and move it there whole, through to the disk."""
-    handle, name = tempfile.mkstemp(prefix=".keyaccount-", dir=path.absolute().parent)
-    os.close(handle)
-    try:
-        with contextlib.closing(sqlite3.connect(name)) as connection:
-            fill(connection)
-        with Path(name).open("rb") as file:
-            os.fsync(file.fileno())
-        if overwrite or not path.exists():
-            for left in _BESIDE:  # left by a program that was killed: it would be rolled into the new file
-                Path(f"{path}{left}").unlink(missing_ok=True)
-        if overwrite:
-            Path(name).replace(path)
-        else:
-            os.link(name, path)
-        _sync_folder(path.absolute().parent)
-    except OSError:
-        if not overwrite and path.exists() and Path(name).exists() and path.samefile(name):
-            path.unlink()
-        raise
-    finally:
-        for left in ("", *_BESIDE):
-            Path(f"{name}{left}").unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Bring a folder's new entry to the disk, where the system can."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def _copied(source: sqlite3.Connection, target: sqlite3.Connection, patience: float) -> None:
-    """Copy a database while others go on, but do not wait for one of them for ever."""
-    last = [0, time.monotonic()]
-
-    def watch(_status: int, remaining: int, _total: int) -> None:
-        now = time.monotonic()
-        if remaining != last[0]:
-            last[:] = [remaining, now]
-        elif now - last[1] > patience:
-            raise StorageUnavailable("another program keeps the file to itself; try again") from TimeoutError()
-
-    source.backup(target, pages=1_000, progress=watch, sleep=0.05)
-
-
-def _recognise(path: Path) -> None:
-    """Read a file's first bytes before the database does: another program's journal must not be played into it."""
-    with path.open("rb") as file:
-        head = file.read(100)
-    ours = head[:16] == b"SQLite format 3\0" and int.from_bytes(head[68:72], "big") == APPLICATION_ID
-    if not ours:
-        raise StorageDamaged(f"{str(path)!r} is not a file of this library; it was left as it was")
-
-
-def _identify(connection: sqlite3.Connection, path: Path) -> None:
-    """Refuse a file that is not ours, or of a newer version, before anything is written to it."""
-    (ours,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if ours != APPLICATION_ID:
-        raise StorageDamaged(f"{str(path)!r} is not a file of this library; it was left as it was")
-    if version < 1:
-        raise StorageDamaged(f"{str(path)!r} does not say its version; it was left as it was")
-    if version > migrations.version():
-        raise StorageDamaged(f"{str(path)!r} was written by a newer version of this library; it was left as it was")
-    if version < migrations.version():
-        _migrate(connection, path, version)
-    missing = {table_of(kind).name for kind in KINDS} - {
-        row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-    }
-    if missing:
-        raise StorageDamaged(f"{str(path)!r} lacks tables: {', '.join(sorted(missing))}")
-
-
-def _migrate(connection: sqlite3.Connection, path: Path, found: int) -> None:
-    """Copy a file of an older version beside it, then bring it up to date; a copy that is there already is kept."""
-    copy = path.with_name(f"{path.name}.before-version-{migrations.version()}")
-    with contextlib.suppress(FileExistsError):
-        _placed(copy, lambda empty: _copied(connection, empty, _PATIENCE), overwrite=False)
-    (now,) = connection.execute("PRAGMA user_version").fetchone()
-    if now == found:
-        _furnish(connection)
-
-
-@contextmanager
-def _documented() -> Iterator[None]:
-    """Turn the database's errors into documented ones, with their cause."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        if audit.is_damage(error):
-            raise StorageDamaged(f"the file is damaged: {error}") from error
-        raise StorageUnavailable(f"the file cannot be used now: {error}") from error
-    except OSError as error:
-        raise StorageUnavailable(f"the file cannot be reached: {error.strerror or error}") from error
-    except KeyAccountError:
-        raise
-    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
-        raise StorageDamaged(f"the file is damaged: a {type(error).__name__} while reading what it holds") from error
