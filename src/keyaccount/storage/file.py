@@ -23,6 +23,7 @@ Journal = Literal["rollback", "wal"]
 APPLICATION_ID = 0x6B616363
 """Marks a file as ours ("kacc")."""
 
+_STATEMENTS = 256
 _PATIENCE = 5.0
 _STATEMENTS = 256
 _BESIDE = ("-journal", "-wal", "-shm")
