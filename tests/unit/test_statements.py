@@ -15,7 +15,7 @@ import pytest
 import keyaccount as ka
 from keyaccount.model.entity import Entity
 from keyaccount.queries import Query, Total, Window
-from keyaccount.storage import Storage, StorageUnit, file
+from keyaccount.storage import Storage, StorageUnit, sqlite
 from keyaccount.storage.memory import MemoryStorage
 from keyaccount.storage.sqlite import SQLiteStorage
 
@@ -222,14 +222,14 @@ class Traced:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Trace every connection that a storage makes from now on."""
         self.ran: list[str] = []
-        connect = file.connect
+        connect = sqlite._connect
 
         def traced(*given: Any) -> sqlite3.Connection:
             connection = connect(*given)
             connection.set_trace_callback(self.ran.append)
             return connection
 
-        monkeypatch.setattr(file, "connect", traced)
+        monkeypatch.setattr(sqlite, "_connect", traced)
 
     def of(self, call: Callable[[], Any]) -> list[str]:
         """Return the statements of one call, without those around it."""

@@ -25,7 +25,6 @@ APPLICATION_ID = 0x6B616363
 
 _STATEMENTS = 256
 _PATIENCE = 5.0
-_STATEMENTS = 256
 _BESIDE = ("-journal", "-wal", "-shm")
 _MODES = {"rollback": "delete", "wal": "wal"}
 
