@@ -223,11 +223,19 @@ class Select:
         if test.op == "is_none":
             return f"{at}.{_quoted(field)} = '{{}}'"
         given = test.value if test.op == "one_of" else (test.value,)
-        wanted = [
-            " AND ".join(self._item(kind, at, field, [key_text(key)]) for key in shape.keys(shape.normal(value))) or "1"
-            for value in given
-        ]
-        return " OR ".join(f"({part})" for part in wanted) or "0"
+        wanted = [[key_text(key) for key in shape.keys(shape.normal(value))] for value in given]
+        if not all(wanted):
+            return "1"  # no pair at all is asked for
+        if all(len(keys) == 1 for keys in wanted):
+            return self._item(kind, at, field, [key for keys in wanted for key in keys])
+        return self._item_of_pairs(kind, at, field, wanted)
+
+    def _item_of_pairs(self, kind: Kind, at: str, field: str, wanted: Sequence[Sequence[str]]) -> str:
+        """Ask for rows that have every pair of one of the mappings; one text, however many are wanted."""
+        named = f"i.kind = {self.bind(kind.name)} AND i.field = {self.bind(field)}"
+        pairs = f"json_each({self.bind(json.dumps(wanted, ensure_ascii=False))}) w, json_each(w.value) k"
+        found = f"SELECT i.id FROM {pairs} JOIN item i ON {named} AND i.key = k.value"
+        return f"{at}.id IN ({found} GROUP BY w.key, i.id HAVING COUNT(*) = json_array_length(w.value))"
 
     def _item(self, kind: Kind, at: str, field: str, keys: Iterable[str], more: str = "") -> str:
         named = f"i.kind = {self.bind(kind.name)} AND i.field = {self.bind(field)}"
