@@ -46,8 +46,8 @@ def written(shape: Shape, value: Any) -> AtRest:
     >>> written(Day(), date(2026, 11, 21))
     '2026-11-21'
     """
-    if value is None:
-        return None
+    if value is None or type(value) is str:
+        return value
     if isinstance(shape, (Flag, Number, Rank, Whole)):
         return int(value)
     if isinstance(shape, Amount):
@@ -59,6 +59,8 @@ def written(shape: Shape, value: Any) -> AtRest:
     if isinstance(shape, (Degrees, Exact)):
         return str(value)
     if isinstance(shape, (Many, Pairs, One)):
+        if not value and not isinstance(shape, One):
+            return "{}" if isinstance(shape, Pairs) else "[]"
         return json.dumps(plain(value), ensure_ascii=False, separators=(",", ":"))
     return str(value)
 

@@ -6,12 +6,14 @@ external reference (`refs.erp`), a value of the host's own (`extra.colour`), or 
 
 from __future__ import annotations
 
+import copy
 import functools
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any, TypeAlias
+from uuid import UUID
 
 import attrs
 
@@ -19,7 +21,7 @@ from keyaccount.catalogue import Kind
 from keyaccount.errors import KeyAccountError, Problem, ValidationError, nearest, shown
 from keyaccount.model.entity import Entity
 from keyaccount.model.organisations import PURPOSES
-from keyaccount.money import Money, exact
+from keyaccount.money import CURRENCIES, Money, exact
 from keyaccount.shapes import (
     Amount,
     Choice,
@@ -27,23 +29,28 @@ from keyaccount.shapes import (
     Degrees,
     Exact,
     Flag,
+    Ident,
     Many,
     Moment,
     Number,
     One,
     Pairs,
     Rank,
+    Refer,
     Shape,
     Text,
     Whole,
     shapes_of,
 )
-from keyaccount.sheets import Forms, day, number
+from keyaccount.sheets import Forms, day, moment, number
 
 CURRENCY = "currency"
 _YES = frozenset({"1", "true", "t", "yes", "y", "x", "ja", "j", "wahr"})
 _NO = frozenset({"0", "false", "f", "no", "n", "nein", "falsch"})
 _LISTED = 6
+_SUGGESTED = 1_000
+_EXACT_FLOATS = 1 << 53
+_NEAR = Fraction(1, 1_000_000)
 
 Convert: TypeAlias = Callable[[Any], Any] | Mapping[Any, Any]
 
@@ -73,12 +80,21 @@ def column(*targets: str, convert: Convert | None = None) -> Column:
 
 @attrs.frozen
 class Target:
-    """One place that a cell goes to: the field, the part of a value in it, and the shape of what is kept there."""
+    """One place that a cell goes to: the field, the part of a value in it, and the shape of what is kept there.
+
+    `many` says that several cells may go there, one after the other.
+    """
 
     field: str
     part: str
     key: str
     shape: Shape
+    many: bool = False
+
+    @property
+    def name(self) -> str:
+        """What the caller wrote."""
+        return ".".join(filter(None, (self.field, self.key, self.part)))
 
 
 @attrs.frozen
@@ -93,11 +109,12 @@ class Source:
 
 @attrs.frozen
 class Bad:
-    """A cell that cannot be taken: the column, the cell, and why."""
+    """A cell that cannot be taken: the column, the cell, why, and the field it was for."""
 
     column: str
     cell: Any
     reason: str
+    field: str = ""
 
 
 class Plan:
@@ -110,41 +127,33 @@ class Plan:
 
         Raises ValidationError that names the nearest right names.
         """
-        self.kind, self.fixed, self.by_name = kind, dict(fixed), True
-        known = {*_writable(kind), CURRENCY}
-        problems = [
-            Problem(kind.name, str(name), "", f"is no field{nearest(name, known)}")
-            for name in fixed
-            if name not in known
-        ]
+        problems: list[Problem] = []
+        self.kind, self.by_name = kind, True
         self.sources = tuple(_sources(kind, columns, part_of, problems))
+        problems += _doubled(self.sources)
+        problems += _wrongly_fixed(kind, fixed)
         if problems:
             raise ValidationError(problems)
+        self._values = {name: value for name, value in fixed.items() if name in _writable(kind)}
+        self._currency: str | None = None if CURRENCY in _writable(kind) else fixed.get(CURRENCY)
+        fields = {target.field for source in self.sources for target in source.targets} | self._values.keys()
+        self.fields = frozenset(fields & _writable(kind).keys())
+        self.systems = tuple(t.key for source in self.sources for t in source.targets if t.field == "refs")
+        self.repeated = frozenset(f for f in self.fields if _is_repeated(kind.shapes[f]) and f not in self._values)
+        self.priced = frozenset(f for f in self.fields if _has_amounts([kind.shapes[f]]))
 
     def bound(self, header: Sequence[str]) -> Plan:
         """Return the plan with each column's place in rows of this header."""
-        other = Plan.__new__(Plan)
-        other.kind, other.fixed, other.by_name = self.kind, self.fixed, False
+        other = copy.copy(self)
+        other.by_name = False
         other.sources = tuple(attrs.evolve(source, place=header.index(source.name)) for source in self.sources)
         return other
 
     @property
-    def fields(self) -> frozenset[str]:
-        """The fields of the record that the mapping fills."""
-        own = {target.field for source in self.sources for target in source.targets} | set(self.fixed)
-        return frozenset(own & set(_writable(self.kind)))
-
-    @property
-    def systems(self) -> tuple[str, ...]:
-        """The systems whose external references the mapping fills."""
-        return tuple(target.key for source in self.sources for target in source.targets if target.field == "refs")
-
-    @property
-    def repeated(self) -> frozenset[str]:
-        """The fields of which each row holds one item, such as lines."""
-        parts = {target.field for source in self.sources for target in source.targets if target.part}
-        shapes = {field: self.kind.shapes[field] for field in parts}
-        return frozenset(f for f, shape in shapes.items() if isinstance(shape, Many) and not shape.sought)
+    def known_by(self) -> str:
+        """The column by which records are known."""
+        named = [s.name for s in self.sources for t in s.targets if t.field in ("id", "refs")]
+        return named[0] if named else "id"
 
     def columns_of(self, field: str) -> list[Source]:
         """Return the columns that go to a field."""
@@ -154,25 +163,43 @@ class Plan:
         """Return the columns with a target of one of some shapes, unless the caller converts them."""
         return [s for s in self.sources if s.convert is None and any(isinstance(t.shape, shapes) for t in s.targets)]
 
+    def blamed(self, field: str, value: Any, cells: Any, forms: Forms) -> tuple[str, Any]:
+        """Return the column, and the cell in it, that a field's value came from; the field itself where none did."""
+        given = [source for source in self.columns_of(field) if not is_nothing(cells[source.place])]
+        several = given if len(given) > 1 else []
+        wrong = [source for source in several if _is_refused(source, field, cells[source.place], forms)]
+        found = [*wrong, *given, *self.columns_of(field)]
+        return (found[0].name, cells[found[0].place]) if found else (field, value)
+
     def currency_of(self, cells: Any) -> str | None:
         """Return the currency that a row's amounts are in, where the row or the caller says so."""
+        try:
+            return self._currency_of(cells) or self._currency
+        except ValueError:
+            return None
+
+    def _currency_of(self, cells: Any) -> str | None:
         for source in self.sources:
-            if any(target.field == CURRENCY for target in source.targets) and not _is_nothing(cells[source.place]):
-                return str(cells[source.place]).strip()
-        return self.fixed.get(CURRENCY)
+            if source.targets[0].field == CURRENCY and CURRENCY not in self.fields:
+                return _currency(converted(source.convert, cells[source.place]))
+        return None
 
     def fields_from(self, cells: Any, forms: Forms, bad: list[Bad], currency: str | None = None) -> dict[str, Any]:
         """Read the fields of one row; what cannot be read is added to `bad`. `currency` is of amounts without one."""
-        found = _Fields(self.kind, self.fixed, forms, currency)
+        row = _Row(self, forms, bad, currency or self._currency)
         for source in self.sources:
             cell = cells[source.place]
+            if cell is None or cell == "" or is_nothing(cell):
+                continue
+            target = source.targets[0]
             try:
-                converted = _converted(source.convert, cell)
-                for target in source.targets if not _is_nothing(converted) else ():
-                    found.add(target, converted, source.name, cell)
+                value = cell if source.convert is None else converted(source.convert, cell)
+                for target in source.targets if not is_nothing(value) else ():
+                    row.add(target, value, source.name, cell)
             except ValueError as error:
-                bad.append(Bad(source.name, cell, _reason(error)))
-        return found.finished(bad)
+                bad.append(Bad(source.name, cell, _reason(error), target.field))
+                row.failed.update((each.field, each.key) for each in source.targets)
+        return row.finished()
 
 
 @functools.cache
@@ -182,21 +209,67 @@ def _writable(kind: Kind) -> dict[str, Shape]:
 
 
 def _sources(kind: Kind, columns: Mapping[str, Any], part_of: str | None, problems: list[Problem]) -> Iterator[Source]:
+    """Yield what columns go to, the currency first, because amounts need it."""
+    found = []
     for name, given in columns.items():
         told = given if isinstance(given, Column) else Column((given,) if isinstance(given, str) else given)
-        if not isinstance(told.targets, (tuple, list)) or not all(isinstance(t, str) for t in told.targets):
-            problems.append(
-                Problem("columns", str(name), shown(given), "must be the name of a field, or ka.column(...)")
-            )
+        if not isinstance(told.targets, (tuple, list)) or not told.targets or not all(map(_is_text, told.targets)):
+            reason = "must be the name of a field, or ka.column(...)"
+            problems.append(Problem("columns", str(name), shown(given), reason))
             continue
         targets = []
         for text in told.targets:
-            found = _target(kind, f"{part_of}.{text}" if part_of and text != CURRENCY else text)
-            if isinstance(found, str):
-                problems.append(Problem("columns", str(name), shown(text), found))
+            target = _target(kind, f"{part_of}.{text}" if part_of and text != CURRENCY else text)
+            if isinstance(target, str):
+                problems.append(Problem("columns", str(name), shown(text), target))
             else:
-                targets.append(found)
-        yield Source(str(name), name, tuple(targets), told.convert)
+                targets.append(target)
+        found.append(Source(str(name), name, tuple(targets), told.convert))
+    yield from sorted(found, key=lambda source: all(target.field != CURRENCY for target in source.targets))
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _doubled(sources: Sequence[Source]) -> Iterator[Problem]:
+    """Yield a problem for every place that two columns go to, where there is room for one."""
+    taken: dict[str, str] = {}
+    for source in sources:
+        for target in source.targets:
+            if not target.many and (first := taken.setdefault(target.name, source.name)) is not source.name:
+                reason = f"is where the column {first!r} goes too"
+                yield Problem("columns", source.name, shown(target.name), reason)
+
+
+def _wrongly_fixed(kind: Kind, fixed: Mapping[str, Any]) -> Iterator[Problem]:
+    shapes = _writable(kind)
+    for name, value in fixed.items():
+        if name in shapes:
+            reason = shapes[name].reason(shapes[name].normal(value))
+        elif name == CURRENCY and _has_amounts(shapes.values()):
+            reason = None if _is_text(value) and value in CURRENCIES else f"is no currency{nearest(value, CURRENCIES)}"
+        else:
+            reason = f"is no field{nearest(name, {*shapes, CURRENCY})}"
+        if reason is not None:
+            yield Problem(kind.name, name, shown(value), reason)
+
+
+def _is_repeated(shape: Shape) -> bool:
+    return isinstance(shape, Many) and not shape.sought
+
+
+def _is_refused(source: Source, field: str, cell: Any, forms: Forms) -> bool:
+    """Say whether one column's cell alone would be refused by a field that several columns go to."""
+    try:
+        value = converted(source.convert, cell)
+        return any(
+            target.shape.reason(target.shape.normal(_made(target, value, forms))) is not None
+            for target in source.targets
+            if target.field == field
+        )
+    except ValueError:
+        return True
 
 
 def _target(kind: Kind, text: str) -> Target | str:
@@ -211,9 +284,10 @@ def _target(kind: Kind, text: str) -> Target | str:
     item = shape.item if isinstance(shape, Many) else shape
     if isinstance(shape, Pairs):
         key = text.partition(".")[2]
-        return Target(field, "", key, Text()) if key else f"needs a key: {field}.<your own name>"
+        kept = Text() if shape.texts else Shape()
+        return Target(field, "", key, kept) if key else f"needs a key: {field}.<your own name>"
     if not isinstance(item, One) or (item.convert is not None and not rest):
-        return Target(field, "", "", item) if not rest else f"has no parts; use {field}"
+        return Target(field, "", "", item, isinstance(shape, Many)) if not rest else f"has no parts; use {field}"
     return _part(field, item, rest)
 
 
@@ -226,7 +300,7 @@ def _part(field: str, item: One, rest: Sequence[str]) -> Target | str:
     if shape is None:
         listed = ", ".join(f"{field}.{name}" for name in list(parts)[:_LISTED])
         return f"needs one of its parts, such as {listed}{nearest(part, parts)}"
-    return Target(field, part, key, shape)
+    return Target(field, part, key, shape.item if isinstance(shape, Many) else shape, isinstance(shape, Many))
 
 
 def _has_amounts(shapes: Iterable[Shape]) -> bool:
@@ -237,23 +311,28 @@ def _has_amounts(shapes: Iterable[Shape]) -> bool:
     return False
 
 
-def _converted(convert: Convert | None, cell: Any) -> Any:
-    if convert is None or _is_nothing(cell):
+def converted(convert: Convert | None, cell: Any) -> Any:
+    """Return what the caller's conversion makes of a cell; raise ValueError where it makes nothing of it."""
+    if convert is None or is_nothing(cell):
         return cell
-    if isinstance(convert, Mapping):
-        if cell not in convert:
-            raise ValueError(f"is none of the values given to convert{nearest(cell, map(str, convert))}")
-        return convert[cell]
     try:
-        return convert(cell)
+        if not isinstance(convert, Mapping):
+            return convert(cell)
+        if cell in convert:
+            return convert[cell]
+        known = [*map(str, convert)] if len(convert) <= _SUGGESTED else []
     except Exception as error:
         raise ValueError(f"cannot be converted: {type(error).__name__}") from error
+    raise ValueError(f"is none of the values given to convert{nearest(cell, known)}")
 
 
-def _is_nothing(cell: Any) -> bool:
-    if cell is None or (isinstance(cell, str) and not cell):
-        return True
-    return (isinstance(cell, float) and math.isnan(cell)) or type(cell).__name__ in _NOTHING
+def is_nothing(cell: Any) -> bool:
+    """Say whether a cell holds nothing: no text, or what data frames write where there is no value."""
+    if cell is None or isinstance(cell, str):
+        return not cell
+    if isinstance(cell, (float, Decimal)):
+        return cell != cell and not (isinstance(cell, Decimal) and cell.is_snan())  # noqa: PLR0124 - a NaN
+    return type(cell).__name__ in _NOTHING
 
 
 _NOTHING = frozenset({"NaTType", "NAType"})
@@ -263,131 +342,190 @@ def _reason(error: ValueError) -> str:
     return error.problems[0].reason if isinstance(error, ValidationError) and error.problems else str(error)
 
 
-@attrs.frozen
-class _Pending:
-    """An amount that waits for the row's currency."""
+def _currency(cell: Any) -> str | None:
+    """Read the currency of a row's amounts; raise ValueError for what is none."""
+    code = "" if is_nothing(cell) else as_text(cell).strip()
+    if code and code not in CURRENCIES:
+        raise ValueError(f"is no ISO 4217 currency{nearest(code, CURRENCIES)}")
+    return code or None
 
-    value: Decimal
-    column: str
-    cell: Any
 
+class _Row:
+    """The fields of one row on their way in; `failed` are those that a cell could not be read for."""
 
-class _Fields:
-    """The fields of one row on their way in."""
-
-    def __init__(self, kind: Kind, fixed: Mapping[str, Any], forms: Forms, currency: str | None) -> None:
-        self._kind, self._forms, self._currency = kind, forms, currency
-        self._values: dict[str, Any] = {}
+    def __init__(self, plan: Plan, forms: Forms, bad: list[Bad], currency: str | None) -> None:
+        self._plan, self._forms, self._bad, self._currency = plan, forms, bad, currency
+        self._values: dict[str, Any] = dict(plan._values)
         self._parts: dict[str, dict[str, dict[str, Any]]] = {}
         self._from: dict[tuple[str, str, str], tuple[str, Any]] = {}
-        for name, value in fixed.items():
-            if name == CURRENCY and CURRENCY not in _writable(kind):
-                self._currency = value
-            else:
-                self._values[name] = value
+        self.failed: set[tuple[str, str]] = set()
 
     def add(self, target: Target, cell: Any, column: str, raw: Any) -> None:
         """Take a cell; raise ValueError where it cannot be read."""
-        if target.field == CURRENCY and CURRENCY not in _writable(self._kind):
-            self._currency = str(cell).strip()
+        field = target.field
+        if field == CURRENCY and CURRENCY not in self._plan.fields:
+            self._currency = _currency(cell) or self._currency
             return
-        item = target.shape.item if isinstance(target.shape, Many) else target.shape
-        many = isinstance(target.shape, Many)
-        value = cell if isinstance(item, One) else read(item, cell, self._forms)
-        if isinstance(value, Decimal) and isinstance(item, Amount):
-            value = _Pending(value, column, raw)
+        value = _made(target, cell, self._forms)
+        if isinstance(value, Decimal) and isinstance(target.shape, Amount):
+            value = self._money(value, column, raw, target)
+        if value is None:
+            return
         if target.part:
-            self._from[target.field, target.key, target.part] = (column, raw)
-            place = self._parts.setdefault(target.field, {}).setdefault(target.key, {})
-            place[target.part] = tuple(value.splitlines()) if many and isinstance(value, str) else value
-        elif isinstance(self._kind.shapes[target.field], Pairs):
-            self._values[target.field] = {**self._values.get(target.field, {}), target.key: value}
-        elif isinstance(self._kind.shapes[target.field], Many):
-            self._values[target.field] = (*self._values.get(target.field, ()), value)
+            self._from.setdefault((field, target.key, target.part), (column, raw))
+            held: dict[str, Any] = self._parts.setdefault(field, {}).setdefault(target.key, {})
+            held[target.part] = (*held.get(target.part, ()), *_items(value)) if target.many else value
+        elif target.key:
+            self._values[field] = {**self._values.get(field, {}), target.key: value}
+        elif target.many:
+            self._values[field] = (*self._values.get(field, ()), *_items(value))
         else:
-            self._values[target.field] = value
+            self._values[field] = value
 
-    def finished(self, bad: list[Bad]) -> dict[str, Any]:
-        """Put amounts and values together; what does not fit is added to `bad`."""
-        values = {name: self._amount(value, bad) for name, value in self._values.items()}
+    def finished(self) -> dict[str, Any]:
+        """Put values of several parts together and return all fields; what does not fit is noted as bad."""
         for field, keyed in self._parts.items():
-            shape = self._kind.shapes[field]
-            cls = (shape.item if isinstance(shape, Many) else shape).of  # type: ignore[attr-defined]
-            made = []
-            for key, parts in keyed.items():
-                own = {name: self._amount(value, bad) for name, value in parts.items()}
-                try:
-                    made.append(cls(**({"purpose": key} if key else {}), **own))
-                except ValidationError as error:
-                    for problem in error.problems:
-                        came = self._from.get((field, key, problem.field), (f"{field}.{problem.field}", problem.value))
-                        bad.append(Bad(*came, problem.reason))
-            values[field] = tuple(made) if isinstance(shape, Many) else made[0] if made else None
-        return values
+            shape = self._plan.kind.shapes[field]
+            many = isinstance(shape, Many)
+            made = [
+                one
+                for key, parts in keyed.items()
+                if (field, key) not in self.failed and (one := self._value(field, key, parts)) is not None
+            ]
+            self._values[field] = tuple(made) if many else made[0] if made else None
+        return self._values
 
-    def _amount(self, value: Any, bad: list[Bad]) -> Any:
-        if not isinstance(value, _Pending):
-            return value
-        if self._currency is None:
-            bad.append(Bad(value.column, value.cell, "has no currency; map a column to currency, or fix one"))
-            return None
+    def _value(self, field: str, key: str, parts: Mapping[str, Any]) -> Any:
+        shape: Any = self._plan.kind.shapes[field]
+        cls = getattr(shape, "item", shape).of
         try:
-            return Money(value.value, self._currency)
+            return cls(**({"purpose": key} if key else {}), **parts)
         except ValidationError as error:
-            bad.append(Bad(value.column, value.cell, _reason(error)))
+            for problem in error.problems:
+                column, cell = self._from.get((field, key, problem.field)) or self._empty(field, key, problem.field)
+                self._bad.append(Bad(column, cell, problem.reason, field))
             return None
+
+    def _empty(self, field: str, key: str, part: str) -> tuple[str, Any]:
+        """Return the column that goes to a part, which held nothing in this row; else the part's own name."""
+        name = ".".join(filter(None, (field, key, part)))
+        for source in self._plan.sources:
+            if any(target.name == name for target in source.targets):
+                return source.name, ""
+        return name, ""
+
+    def _money(self, value: Decimal, column: str, raw: Any, target: Target) -> Money | None:
+        """Make money of an amount; where the row's currency is bad, that is said once, and not at each amount."""
+        if self._currency is not None:
+            return Money(value, self._currency)
+        sources = [] if CURRENCY in self._plan.fields else self._plan.columns_of(CURRENCY)
+        if (CURRENCY, "") not in self.failed:
+            name, cell = (sources[0].name, "") if sources else (column, raw)
+            reason = "is required beside an amount" if sources else "has no currency; map a column to it, or fix one"
+            self._bad.append(Bad(name, cell, reason, CURRENCY))
+            self.failed.add((CURRENCY, ""))
+        self.failed.add((target.field, target.key))
+        return None
+
+
+def _items(value: Any) -> tuple[Any, ...]:
+    return tuple(value) if isinstance(value, (list, tuple)) else (value,)
 
 
 # ---- cells -----------------------------------------------------------------------------------------------------------
 
 
-def read(shape: Shape, cell: Any, forms: Forms) -> Any:
-    """Read one cell as a shape wants it: text by its form, a value of a data frame as it is.
+def _made(target: Target, cell: Any, forms: Forms) -> Any:
+    """Read a cell for a target; a blank one holds nothing, save in a text. Raises ValueError."""
+    if target.many and isinstance(cell, (list, tuple)):
+        return tuple(_made(attrs.evolve(target, many=False), one, forms) for one in cell)
+    if target.many and target.part and isinstance(cell, str):
+        return tuple(cell.splitlines())
+    sort: Any = type(target.shape)
+    try:
+        return reader_for(sort)(target.shape, cell, forms)
+    except ValueError:
+        if isinstance(cell, str) and not cell.strip():
+            return None
+        raise
+    except Exception as error:  # noqa: BLE001 - a value that a frame or a conversion gave may raise anything
+        raise ValueError(f"cannot be read: {type(error).__name__}") from None
 
-    Raises ValueError with the reason where it cannot be read. An amount without its currency comes back as a Decimal.
+
+@functools.cache
+def reader_for(sort: type[Shape]) -> Callable[[Any, Any, Forms], Any]:
+    """Return what reads a cell for a shape of a sort: text by its form, a value of a data frame as it is.
+
+    It raises ValueError with the reason where a cell cannot be read; an amount comes back without its currency.
     """
-    if isinstance(shape, (Amount, Exact, Degrees, Whole, Number)):
-        return _number(shape, cell, forms)
-    if isinstance(shape, Flag):
-        return _flag(cell)
-    if isinstance(shape, Day):
-        return _day(cell, forms)
-    if isinstance(shape, Moment):
-        return _moment(cell, forms)
-    if isinstance(shape, Choice):
-        word = _text(cell).strip()
-        return next((known for known in shape.words if known.casefold() == word.casefold()), word)
-    if isinstance(shape, Rank):
-        name = _text(cell).strip().upper()
-        return getattr(shape.of, name) if name in shape.of.__members__ else cell
-    return _text(cell)
+    if issubclass(sort, (Text, Refer, Ident)):
+        return lambda _, cell, __: cell if type(cell) is str else as_text(cell)
+    if issubclass(sort, Day):
+        return lambda _, cell, forms: _day(cell, forms)
+    if issubclass(sort, (Amount, Exact, Degrees)):
+        return lambda _, cell, forms: _number(cell, forms)
+    if issubclass(sort, (Whole, Number)):
+        return lambda _, cell, forms: _whole(cell, forms)
+    if issubclass(sort, Flag):
+        return lambda _, cell, __: _flag(cell)
+    if issubclass(sort, Moment):
+        return lambda _, cell, forms: _moment(cell, forms)
+    if issubclass(sort, Choice):
+        return lambda shape, cell, _: _word(shape, cell)
+    if issubclass(sort, Rank):
+        return lambda shape, cell, _: shape.of.__members__.get(as_text(cell).strip().upper(), cell)
+    return lambda _, cell, __: cell if issubclass(sort, One) else _json(cell)
 
 
-def _text(cell: Any) -> str:
-    if isinstance(cell, float) and cell.is_integer() and abs(cell) < 1 << 53:
+def _word(shape: Choice, cell: Any) -> str:
+    word = as_text(cell).strip()
+    return next((known for known in shape.words if known.casefold() == word.casefold()), word)
+
+
+def as_text(cell: Any) -> str:
+    """Return a cell as text, without the zero of a float that is a whole number; raise ValueError for no text."""
+    if isinstance(cell, str):
+        return str.__str__(cell)
+    if isinstance(cell, float) and cell.is_integer() and abs(cell) < _EXACT_FLOATS:
         return str(int(cell))
     if isinstance(cell, (date, datetime)):
         return cell.isoformat()
-    return str.__str__(cell) if isinstance(cell, str) else str(cell)
+    if isinstance(cell, (bool, int, float, Decimal, UUID)):
+        return str(cell)
+    raise ValueError(f"is no text but a {type(cell).__name__}")
 
 
-def _number(shape: Shape, cell: Any, forms: Forms) -> Any:
+def _json(cell: Any) -> Any:
+    """Keep what a host's own value may be; a whole number that a frame made a float is one again."""
+    if cell is None or isinstance(cell, (bool, int, list, tuple, Mapping)):
+        return cell
+    if isinstance(cell, float):
+        return int(cell) if cell.is_integer() and abs(cell) < _EXACT_FLOATS else cell
+    return as_text(cell)
+
+
+def _number(cell: Any, forms: Forms) -> Any:
     if isinstance(cell, Money):
         return cell
     value = _decimal(cell, forms)
     if value is None:
         form = f" with the decimal sign {forms.decimal!r}" if isinstance(cell, str) else ""
         raise ValueError(f"is no number{form}")
-    if isinstance(shape, (Whole, Number)):
-        if value != value.to_integral_value():
-            raise ValueError("is no whole number")
-        return int(value)
     return value
+
+
+def _whole(cell: Any, forms: Forms) -> int:
+    if isinstance(cell, float) and cell.is_integer() and abs(cell) < _EXACT_FLOATS:
+        return int(cell)
+    value = _number(cell, forms)
+    if isinstance(value, Money) or value != int(value):
+        raise ValueError("is no whole number")
+    return int(value)
 
 
 def _decimal(cell: Any, forms: Forms) -> Decimal | None:
     if isinstance(cell, str):
-        return number(cell.strip(), forms.decimal)
+        return number(str.__str__(cell).strip(), forms.decimal)
     if isinstance(cell, bool):
         return None
     if isinstance(cell, float):
@@ -402,7 +540,7 @@ def _from_float(cell: float, forms: Forms) -> Decimal:
     if not abs(cell) < 1e12:  # noqa: PLR2004 - an infinity too
         raise ValueError("is too large")
     value = exact(f"{cell:.{forms.decimals}f}")
-    if value is None or abs(Decimal(cell) - value) > Decimal("0.000001"):
+    if value is None or abs(Fraction(cell) - Fraction(value)) > _NEAR:
         raise ValueError(f"is no number with {forms.decimals} decimals")
     return value
 
@@ -410,7 +548,7 @@ def _from_float(cell: float, forms: Forms) -> Decimal:
 def _flag(cell: Any) -> bool:
     if isinstance(cell, bool):
         return cell
-    word = _text(cell).strip().casefold()
+    word = as_text(cell).strip().casefold()
     if word in _YES or word in _NO:
         return word in _YES
     raise ValueError("is neither yes nor no")
@@ -423,36 +561,40 @@ def _day(cell: Any, forms: Forms) -> date:
         return date(cell.year, cell.month, cell.day)
     if isinstance(cell, date):
         return cell
-    found = day(_text(cell).strip(), forms.dates)
+    found = day(as_text(cell).strip(), forms.dates)
     if found is None:
         raise ValueError(f"is no day in the form {forms.dates!r}")
     return found
 
 
 def _moment(cell: Any, forms: Forms) -> datetime:
-    found = cell if isinstance(cell, datetime) else None
+    found = cell if isinstance(cell, datetime) else moment(as_text(cell).strip(), forms.dates)
     if found is None:
-        try:
-            found = datetime.fromisoformat(_text(cell).strip())
-        except ValueError:
-            raise ValueError("is no moment such as 2026-11-21T09:30") from None
+        raise ValueError("is no moment such as 2026-11-21T09:30")
     if type(found) is not datetime:
         found = datetime.fromisoformat(found.isoformat())
     return found if found.utcoffset() is not None else found.replace(tzinfo=forms.zone)
 
 
-def record_of(plan: Plan, values: Mapping[str, Any], bad: list[Bad], cells: Any) -> Entity | None:
-    """Make the record of a row; what its rules refuse is added to `bad`, by the column it came from."""
-    if bad:
-        return None
+# ---- records ---------------------------------------------------------------------------------------------------------
+
+
+def record_of(plan: Plan, values: Mapping[str, Any], bad: list[Bad], cells: Any, forms: Forms) -> Entity | None:
+    """Make the record of a row; what its rules refuse is added to `bad`, by the column it came from.
+
+    Where cells are bad already, what is wrong with other fields is added, so that all of a row is known at once.
+    """
+    known = {each.field for each in bad}
+    known |= plan.priced if CURRENCY in known else set()
     try:
-        return plan.kind.cls(**values)
+        record = plan.kind.cls(**values)
     except ValidationError as error:
         for problem in error.problems:
-            given = [source for source in plan.columns_of(problem.field) if not _is_nothing(cells[source.place])]
-            sources = given or plan.columns_of(problem.field)
-            name = sources[0].name if sources else problem.field
-            bad.append(Bad(name, cells[sources[0].place] if sources else problem.value, problem.reason))
+            sound = plan.kind.shapes[problem.field].reason(values.get(problem.field)) is None
+            if not known or not (problem.field in known or sound):
+                bad.append(Bad(*plan.blamed(problem.field, values.get(problem.field), cells, forms), problem.reason))
     except KeyAccountError as error:
         bad.append(Bad(plan.kind.name, "", str(error)))
+    else:
+        return None if bad else record
     return None

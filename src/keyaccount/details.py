@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import attrs
 
 from keyaccount.columns import Bad
 from keyaccount.errors import ValidationError
+from keyaccount.scratch import Scratch
 from keyaccount.sheets import Line
 from keyaccount.tables import Table
 
-Refuse: TypeAlias = Callable[[str, Line, Sequence[Bad]], None]
-"""What is told of a bad row: the table's name, the row, and what is wrong with it."""
+TOLD_EACH = 10_000
 
 
 @attrs.frozen
@@ -45,66 +42,70 @@ def lines_from(path: str | os.PathLike[str], *, of: str, columns: Mapping[str, A
     """
     if not isinstance(of, str) or not of:
         raise ValidationError.of("lines_from", "of", of, "must be the column with the record's id")
+    if not isinstance(field, str):
+        raise ValidationError.of("lines_from", "field", field, "must be the name of a field, such as 'lines'")
     return LinesFrom(path, of, columns, field)
 
 
 class Details:
     """The rows of the second file, found by the record they are of; bounded in memory, however many they are."""
 
-    def __init__(self, table: Table, of: str, refuse: Refuse) -> None:
-        """Read the whole file once."""
-        self._table, self._of, self._refuse = table, of, refuse
-        self.field = next(iter(table.plan.repeated))
-        self._folder = tempfile.TemporaryDirectory(prefix="keyaccount-")
-        self._rows = sqlite3.connect(Path(self._folder.name) / "lines", isolation_level=None, check_same_thread=False)
-        for statement in ("PRAGMA synchronous = OFF", "PRAGMA journal_mode = OFF"):
-            self._rows.execute(statement)
-        self._rows.execute("CREATE TABLE line (of TEXT, number INTEGER, cells TEXT, used INTEGER DEFAULT 0)")
-        place = table.place(of)
-        told = (
-            (row.cells[place] if place < len(row.cells) else "", row.number, json.dumps(row.cells))
-            for row in table.rows
-        )
+    def __init__(self, table: Table, lines: LinesFrom, tell: Callable[[int, int], object]) -> None:
+        """Read the whole file once; `tell` is told how far it is: rows, and bytes."""
+        self.table, self.field, self._of, self._tell = table, lines.field, lines.of, tell
+        self._place = table.place(lines.of)
+        self._rows = Scratch("CREATE TABLE line (of TEXT, number INTEGER, cells TEXT, used INTEGER DEFAULT 0)")
         try:
-            self._rows.execute("BEGIN")
-            self._rows.executemany("INSERT INTO line (of, number, cells) VALUES (?, ?, ?)", told)
-            self._rows.execute("CREATE INDEX line_of ON line (of, number)")
+            self._rows.add("INSERT INTO line (of, number, cells) VALUES (?, ?, ?)", self._told())
+            self._rows.ask("CREATE INDEX line_of ON line (of, number)")
         except BaseException:
             self.close()
             raise
 
-    def of(self, id: object, currency: str | None) -> dict[str, Any] | None:
-        """Return the field of a record that its rows here fill, in the order of the file; None where one is bad.
+    def _told(self) -> Iterator[tuple[str, int, str]]:
+        for count, row in enumerate(self.table.rows, 1):
+            of = row.cells[self._place] if self._place < len(row.cells) else ""
+            yield of, row.number, json.dumps(row.cells)
+            if count % TOLD_EACH == 0:
+                self._tell(count, row.done)
+
+    def read(self, id: str, currency: str | None) -> tuple[dict[str, Any], list[tuple[Line, list[Bad]]]]:
+        """Return the field of a record that its rows here fill, in the order of the file, and the rows that are bad.
 
         `currency` is of the amounts that name none.
         """
-        found, sound = dict[str, list[Any]](), True
-        rows = self._rows.execute("SELECT number, cells FROM line WHERE of = ? ORDER BY number", (id,)).fetchall()
-        self._rows.execute("UPDATE line SET used = 1 WHERE of = ?", (id,))
-        for number, text in rows:
-            values, bad = self._read(Line(number, json.loads(text)), currency)
-            sound = sound and not bad
-            for field, items in values.items():
-                found.setdefault(field, []).extend(items)
-        return {field: tuple(items) for field, items in found.items()} if sound else None
+        items: list[Any] = []
+        wrong = []
+        for line in self._of_record(id):
+            bad: list[Bad] = wrong_width(line, self.table)
+            values = {} if bad else self.table.plan.fields_from(line.cells, self.table.forms, bad, currency)
+            items.extend(values.get(self.field, ()))
+            if bad:
+                wrong.append((line, bad))
+        self._rows.ask("UPDATE line SET used = 1 WHERE of = ? AND used = 0", (id,))
+        return {self.field: tuple(items)}, wrong
 
-    def rest(self) -> None:
-        """Refuse the rows that are of no record of the first file."""
-        for number, of, text in self._rows.execute("SELECT number, of, cells FROM line WHERE NOT used ORDER BY number"):
-            bad = [Bad(self._of, of, "is of no record that was read")]
-            self._refuse(self._table.name, Line(number, json.loads(text)), bad)
+    def taken(self, id: str) -> list[Line]:
+        """Return the rows of a record that is refused, once."""
+        found = self._of_record(id, used=2)
+        self._rows.ask("UPDATE line SET used = 2 WHERE of = ?", (id,))
+        return found
+
+    def _of_record(self, id: str, used: int = 3) -> list[Line]:
+        sql = "SELECT number, cells FROM line WHERE of = ? AND used < ? ORDER BY number"
+        rows = self._rows.ask(sql, (id, used))
+        return [Line(number, json.loads(text)) for number, text in rows]
+
+    def rest(self) -> Iterator[tuple[Line, list[Bad]]]:
+        """Yield the rows that are of no record of the first file."""
+        rows = self._rows.stream("SELECT number, of, cells FROM line WHERE NOT used ORDER BY number")
+        for number, of, text in rows:
+            line = Line(number, json.loads(text))
+            yield line, wrong_width(line, self.table) or [Bad(self._of, of, "is of no record that was read")]
 
     def close(self) -> None:
         """Throw the temporary database away."""
         self._rows.close()
-        self._folder.cleanup()
-
-    def _read(self, line: Line, currency: str | None) -> tuple[dict[str, Any], list[Bad]]:
-        bad = wrong_width(line, self._table)
-        values = {} if bad else self._table.plan.fields_from(line.cells, self._table.forms, bad, currency)
-        if bad:
-            self._refuse(self._table.name, line, bad)
-        return values, bad
 
 
 def wrong_width(line: Line, table: Table) -> list[Bad]:

@@ -9,10 +9,9 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -24,12 +23,22 @@ from keyaccount._version import __version__
 from keyaccount.catalogue import KINDS, Kind
 from keyaccount.cells import plain, safe
 from keyaccount.codec import reader_of, written
-from keyaccount.errors import KeyAccountError, Problem, StorageUnavailable, ValidationError, nearest, shown
-from keyaccount.exchange import TOLD, Opened, Progress
+from keyaccount.errors import (
+    KeyAccountError,
+    Problem,
+    StorageUnavailable,
+    ValidationError,
+    nearest,
+    shown,
+)
+from keyaccount.exchange import Opened
+from keyaccount.intake import TOLD, Progress
 from keyaccount.model.entity import Entity
+from keyaccount.money import Money
 from keyaccount.results import Result
-from keyaccount.shapes import Flag, Number, Rank, Shape, shapes_of
-from keyaccount.values import FrozenMap
+from keyaccount.shapes import Amount, Flag, Many, Number, Pairs, Rank, Shape, shapes_of
+from keyaccount.sheets import path_of
+from keyaccount.values import FrozenMap, new_id
 from keyaccount.view import View
 
 MANIFEST = "manifest.json"
@@ -37,11 +46,13 @@ FORMAT, VERSION = "keyaccount", 1
 FORMATS = ("csv", "jsonl")
 CHUNK = 1_000
 FURNISHED = frozenset({"Context", "ContactRole"})
+_BESIDE = ".dump-"
 _LONGEST_CELL = 100_000
 """Longer cells than this are not for CSV readers: a kind that holds one is written as JSON Lines."""
 _LARGEST_MANIFEST = 1_000_000
 
 Tell: TypeAlias = Callable[[Progress], object]
+Records: TypeAlias = Callable[[Kind], Iterator[Entity]]
 
 
 @attrs.frozen(repr=False)
@@ -61,27 +72,45 @@ class Dump(Result):
 # ---- writing ---------------------------------------------------------------------------------------------------------
 
 
-def dump(
-    records: Callable[[Kind], Iterator[Entity]], folder: Path, form: str, *, overwrite: bool, progress: Tell | None
-) -> Dump:
+def dump(records: Records, folder: Path, form: object, *, overwrite: object, progress: object) -> Dump:
     """Write every kind to a folder, which is made; see `Desk.dump`."""
-    if form not in FORMATS:
+    if not isinstance(form, str) or form not in FORMATS:
         raise ValidationError.of("dump", "format", form, f"must be one of {', '.join(FORMATS)}")
-    _check_place(folder, overwrite=overwrite)
-    with _files():
-        beside = Path(tempfile.mkdtemp(prefix=".dump-", dir=folder.parent))
-        try:
-            kinds = {}
-            for number, kind in enumerate(KINDS.values(), 1):
-                kinds[kind.name] = _written_kind(records, kind, beside, form)
-                if progress is not None:
-                    progress(Progress(kind.name, kinds[kind.name]["count"], number, len(KINDS)))
-            manifest = {"format": FORMAT, "version": VERSION, "library": __version__, "kinds": kinds}
+    if not isinstance(overwrite, bool):
+        raise ValidationError.of("dump", "overwrite", overwrite, "must be True or False")
+    tell = _checked_progress("dump", progress)
+    with _beside(folder, overwrite=overwrite) as beside:
+        kinds = {}
+        for number, kind in enumerate(KINDS.values(), 1):
+            kinds[kind.name] = _written_kind(records, kind, beside, form)
+            tell(Progress(kind.name, kinds[kind.name]["count"], number, len(KINDS)))
+        manifest = {"format": FORMAT, "version": VERSION, "library": __version__, "kinds": kinds}
+        with _documented("dump"):
             (beside / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
             _moved(beside, folder)
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
     return Dump(str(folder), FrozenMap({name: told["count"] for name, told in kinds.items()}))
+
+
+@contextmanager
+def _beside(folder: Path, *, overwrite: bool) -> Iterator[Path]:
+    """Make a folder in the folder to write to, which is made too; leave nothing where the writing fails."""
+    with _documented("dump"):
+        _check_place(folder, overwrite=overwrite)
+        made = not folder.exists()
+        folder.mkdir(exist_ok=True)
+    beside = folder / f"{_BESIDE}{new_id()}"
+    try:
+        with _documented("dump"):
+            beside.mkdir()
+        yield beside
+    except BaseException:
+        shutil.rmtree(beside, ignore_errors=True)
+        if made:
+            with suppress(OSError):  # somebody else has put something there
+                folder.rmdir()
+        raise
+    with _documented("dump"):
+        beside.rmdir()
 
 
 def _check_place(folder: Path, *, overwrite: bool) -> None:
@@ -89,10 +118,11 @@ def _check_place(folder: Path, *, overwrite: bool) -> None:
         raise ValidationError.of("dump", "folder", str(folder), "is no folder")
     if not folder.parent.is_dir():
         raise ValidationError.of("dump", "folder", str(folder), "lies in no folder that is there")
-    there = [entry.name for entry in folder.iterdir()] if folder.exists() else []
+    there = {entry.name for entry in folder.iterdir()} if folder.exists() else set()
     if there and not overwrite:
         raise ValidationError.of("dump", "folder", str(folder), "is not empty; choose another, or pass overwrite=True")
-    if there and (MANIFEST not in there or not set(there) <= _ours()):
+    dumped = {name for name in there if not name.startswith(_BESIDE)}
+    if not dumped <= _ours() or (dumped and MANIFEST not in there):
         raise ValidationError.of("dump", "folder", str(folder), "holds other files than a dump; choose another")
 
 
@@ -101,26 +131,33 @@ def _ours() -> set[str]:
 
 
 def _moved(beside: Path, folder: Path) -> None:
-    """Put a finished folder in its place; what an earlier dump left there goes."""
-    if folder.exists():
-        for entry in folder.iterdir():
-            entry.unlink()
-        folder.rmdir()
-    beside.rename(folder)
-    folder.chmod(0o755)
+    """Put finished files in their place, the manifest last: without it, a folder is no dump."""
+    (folder / MANIFEST).unlink(missing_ok=True)
+    new = sorted((entry.name for entry in beside.iterdir()), key=lambda name: name == MANIFEST)
+    for name in _ours().difference(new):
+        (folder / name).unlink(missing_ok=True)
+    for left in folder.glob(f"{_BESIDE}*"):  # by a program that was killed
+        if left != beside and left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left)
+    for name in new:
+        (beside / name).replace(folder / name)
 
 
-def _written_kind(records: Callable[[Kind], Iterator[Entity]], kind: Kind, folder: Path, form: str) -> dict[str, Any]:
+def _written_kind(records: Records, kind: Kind, folder: Path, form: str) -> dict[str, Any]:
     """Write the file of a kind; return what the manifest says of it."""
-    if form == "csv":
-        try:
-            return _written_csv(records(kind), kind, folder / f"{kind.name}.csv")
-        except _TooLong:
-            (folder / f"{kind.name}.csv").unlink()
-    path = folder / f"{kind.name}.jsonl"
+    with _documented("dump"):
+        if form == "csv":
+            try:
+                return _written_csv(records(kind), kind, folder / f"{kind.name}.csv")
+            except _TooLong:
+                (folder / f"{kind.name}.csv").unlink()
+        return _written_json(records(kind), kind, folder / f"{kind.name}.jsonl")
+
+
+def _written_json(records: Iterator[Entity], kind: Kind, path: Path) -> dict[str, Any]:
     count = 0
     with path.open("w", encoding="utf-8", newline="\n") as file:
-        for record in records(kind):
+        for record in records:
             count += 1
             file.write(json.dumps(_kept(kind, record), ensure_ascii=False, separators=(",", ":")) + "\n")
     return _told(path, count)
@@ -133,7 +170,7 @@ class _TooLong(Exception):
 def _written_csv(records: Iterator[Entity], kind: Kind, path: Path) -> dict[str, Any]:
     count = 0
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv.writer(file, lineterminator="\r\n")
         writer.writerow(shapes_of(kind.cls))
         for record in records:
             count += 1
@@ -145,16 +182,16 @@ def _written_csv(records: Iterator[Entity], kind: Kind, path: Path) -> dict[str,
 
 
 def _kept(kind: Kind, record: Entity) -> dict[str, Any]:
-    """Return a record's fields as plain values: whole numbers, and text."""
+    """Return a record's fields as plain values: whole numbers, yes and no, and text."""
     return {field: _outside(shape, getattr(record, field)) for field, shape in shapes_of(kind.cls).items()}
 
 
 def _outside(shape: Shape, value: Any) -> Any:
-    if isinstance(shape, Flag):
+    if value is None or isinstance(shape, Flag):
         return value
     if isinstance(shape, Rank):
         return value.name
-    return written(shape, value)
+    return str(value) if isinstance(shape, Amount) else written(shape, value)
 
 
 def _cell(value: Any) -> str:
@@ -174,25 +211,72 @@ def _told(path: Path, count: int) -> dict[str, Any]:
 # ---- reading ---------------------------------------------------------------------------------------------------------
 
 
-def load(opened: Opened, folder: Path, progress: Tell | None) -> Dump:
+def load(opened: Opened, folder: Path, progress: object) -> Dump:
     """Read a folder back, in one act; see `Desk.load`."""
-    with _files():
-        kinds = _manifest(folder)
-        total = sum(told["count"] for told in kinds.values())
-        done, unchanged = 0, 0
-        with opened() as view:
-            later: gate.Later = {}
-            if _is_new(view):
-                for name in FURNISHED & kinds.keys():
-                    gate.clear_furniture(view, KINDS[name], _records(KINDS[name], folder, kinds[name]))
-            for name in [name for name in KINDS if name in kinds]:
-                for chunk in _chunks(_records(KINDS[name], folder, kinds[name])):
-                    unchanged += gate.restore(view, KINDS[name], chunk, later)
-                    done += len(chunk)
-                    if progress is not None:
-                        progress(Progress(name, done, done, total))
-            gate.resolve(view, later)
-    return Dump(str(folder), FrozenMap({name: told["count"] for name, told in kinds.items()}), unchanged)
+    tell = _checked_progress("load", progress)
+    with opened() as view:
+        with _documented("load"):
+            kinds = _manifest(folder)
+        loading = _Loading(view, folder, kinds, tell)
+        loading.run()
+    return Dump(str(folder), FrozenMap({name: told["count"] for name, told in kinds.items()}), loading.unchanged)
+
+
+class _Loading:
+    """One folder on its way into a book."""
+
+    def __init__(self, view: View, folder: Path, kinds: Mapping[str, Any], tell: Tell) -> None:
+        self._view, self._folder, self._kinds, self._tell = view, folder, kinds, tell
+        self._total = sum(told["count"] for told in kinds.values())
+        self._done = self.unchanged = 0
+        self._problems: list[Problem] = []
+        self._later: gate.Later = {}
+
+    def run(self) -> None:
+        """Write everything, or raise ValidationError with every bad line, or ConflictError."""
+        if _is_new(self._view):
+            for name in FURNISHED & self._kinds.keys():
+                gate.clear_furniture(self._view, KINDS[name], [record for _, record in self._records(KINDS[name])])
+                self._problems.clear()  # they are found again when the kind is read
+        for name in [name for name in KINDS if name in self._kinds]:
+            for chunk in _chunks(self._records(KINDS[name])):
+                if not self._problems:
+                    self._restore(KINDS[name], chunk)
+                self._done += len(chunk)
+                self._tell(Progress(name, self._done, self._done, self._total))
+        if self._problems:
+            raise ValidationError(self._problems)
+        gate.resolve(self._view, self._later)
+
+    def _restore(self, kind: Kind, chunk: list[tuple[str, Entity]]) -> None:
+        """Write some records; what is wrong with them is told with their lines."""
+        try:
+            self.unchanged += gate.restore(self._view, kind, [record for _, record in chunk], self._later)
+        except ValidationError as error:
+            places = {f"{kind.name} {shown(record.key)}": place for place, record in chunk}
+            told = (attrs.evolve(one, place=places.get(one.entity, "")) for one in error.problems)
+            raise type(error)(told) from None
+
+    def _records(self, kind: Kind) -> Iterator[tuple[str, Entity]]:
+        """Yield the records of a kind's file with their places; bad lines are noted."""
+        told = self._kinds[kind.name]
+        path = self._folder / told["file"]
+        count = 0
+        for number, values in _csv_rows(kind, path) if path.suffix == ".csv" else _json_rows(path):
+            count += 1
+            place = f"{path.name}:{number}"
+            try:
+                record = _record(kind, values)
+            except ValidationError as error:
+                self._problems += [attrs.evolve(one, place=place) for one in error.problems]
+                if len(self._problems) > TOLD:
+                    raise ValidationError(self._problems) from None
+            else:
+                yield place, record
+        if count != told["count"]:
+            self._problems.append(
+                Problem("load", path.name, str(count), "has not as many records as the manifest says")
+            )
 
 
 def _is_new(view: View) -> bool:
@@ -201,7 +285,7 @@ def _is_new(view: View) -> bool:
     return not any(view.gather(*(view.query(kind.cls, limit=1) for kind in others)))
 
 
-def _chunks(records: Iterable[Entity]) -> Iterator[list[Entity]]:
+def _chunks(records: Iterable[tuple[str, Entity]]) -> Iterator[list[tuple[str, Entity]]]:
     rest = iter(records)
     while chunk := list(islice(rest, CHUNK)):
         yield chunk
@@ -219,7 +303,7 @@ def _manifest(folder: Path) -> Mapping[str, Any]:
         form, version, kinds = told["format"], told["version"], dict(told["kinds"])
     except (ValueError, KeyError, TypeError, RecursionError):
         raise ValidationError.of("load", MANIFEST, "", "cannot be read") from None
-    if form != FORMAT or not isinstance(version, int):
+    if form != FORMAT or type(version) is not int:
         raise ValidationError.of("load", MANIFEST, form, "is of another program")
     if version > VERSION:
         raise ValidationError.of("load", MANIFEST, version, "is of a newer version of this library")
@@ -232,7 +316,8 @@ def _check_told(folder: Path, name: str, told: Any) -> None:
     if name not in KINDS:
         raise ValidationError.of("load", MANIFEST, name, f"is no kind of record{nearest(name, KINDS)}")
     file = told.get("file") if isinstance(told, dict) else None
-    if file not in {f"{name}.{form}" for form in FORMATS} or not isinstance(told.get("count"), int):
+    known = {f"{name}.{form}" for form in FORMATS}
+    if not isinstance(file, str) or file not in known or type(told.get("count")) is not int:
         raise ValidationError.of("load", MANIFEST, file, f"is no file of {name}")
     path = folder / file
     if path.is_symlink() or not path.is_file():
@@ -241,44 +326,27 @@ def _check_told(folder: Path, name: str, told: Any) -> None:
         raise ValidationError.of("load", file, "", "is not what the manifest says: its checksum differs")
 
 
-def _records(kind: Kind, folder: Path, told: Mapping[str, Any]) -> Iterator[Entity]:
-    """Yield the records of a kind's file; raise ValidationError that names every bad line of it."""
-    problems: list[Problem] = []
-    path = folder / told["file"]
-    rows = _csv_rows(kind, path) if path.suffix == ".csv" else _json_rows(path)
-    count = 0
-    for number, values in rows:
-        count += 1
-        try:
-            record = _record(kind, values)
-        except ValidationError as error:
-            problems += [attrs.evolve(one, place=f"{path.name}:{number}") for one in error.problems]
-            if len(problems) > TOLD:
-                break
-        else:
-            yield record
-    if count != told["count"] and not problems:
-        problems = [Problem("load", path.name, str(count), "has not as many records as the manifest says")]
-    if problems:
-        raise ValidationError(problems)
-
-
 def _csv_rows(kind: Kind, path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     shapes = shapes_of(kind.cls)
-    with path.open(encoding="utf-8", newline="") as file:
+    with _documented(path.name), path.open(encoding="utf-8", newline="") as file:
         reader = csv.reader(file, strict=True)
         names = next(reader, [])
-        if unknown := [name for name in names if name not in shapes]:
-            reason = f"is no field of {kind.name}{nearest(unknown[0], shapes)}"
-            raise ValidationError.of(path.name, unknown[0], "", reason)
+        for name in names:
+            if name not in shapes or names.count(name) > 1:
+                raise ValidationError.of(
+                    path.name, name, "", f"is no field of {kind.name}, or twice{_hint(name, shapes)}"
+                )
         begins = reader.line_num + 1
         for cells in reader:
             if len(cells) != len(names):
-                raise ValidationError.of(
-                    f"{path.name}:{begins}", "", f"{len(cells)} cells", "are not as many as columns"
-                )
+                place = f"{path.name}:{begins}"
+                raise ValidationError.of(place, "", f"{len(cells)} cells", "are not as many as columns")
             yield begins, {name: _value(shapes[name], cell) for name, cell in zip(names, cells, strict=True)}
             begins = reader.line_num + 1
+
+
+def _hint(name: str, shapes: Mapping[str, Shape]) -> str:
+    return "" if name in shapes else nearest(name, shapes)
 
 
 def _value(shape: Shape, cell: str) -> Any:
@@ -292,9 +360,12 @@ def _value(shape: Shape, cell: str) -> Any:
 
 
 def _json_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    with path.open(encoding="utf-8", newline="\n") as file:
+    with _documented(path.name), path.open(encoding="utf-8", newline="\n") as file:
         for number, text in enumerate(file, 1):
-            values = json.loads(text)
+            try:
+                values = json.loads(text)
+            except (ValueError, RecursionError):
+                values = None
             if not isinstance(values, dict):
                 raise ValidationError.of(f"{path.name}:{number}", "", text, "is no record")
             yield number, values
@@ -311,7 +382,7 @@ def _record(kind: Kind, values: Mapping[str, Any]) -> Entity:
             continue
         try:
             given[name] = value if value is None else _inside(shape, value)
-        except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError, KeyAccountError):
+        except Exception:  # noqa: BLE001 - whatever was put there instead of what this library writes
             problems.append(Problem(kind.name, name, shown(value), "cannot be read"))
     if problems:
         raise ValidationError(problems)
@@ -321,39 +392,42 @@ def _record(kind: Kind, values: Mapping[str, Any]) -> Entity:
 
 
 def _inside(shape: Shape, value: Any) -> Any:
+    """Read a field's text; what is no text where text is kept is left for the record to refuse."""
     if isinstance(shape, Rank):
         return shape.of[value]
-    read = None if isinstance(shape, Flag) else reader_of(shape)
+    if isinstance(shape, Amount):
+        amount, _, currency = value.partition(" ")
+        return Money(amount, currency)
+    read = None if isinstance(shape, (Flag, Number)) else reader_of(shape)
+    if isinstance(shape, (Many, Pairs)) and not value.startswith("{" if isinstance(shape, Pairs) else "["):
+        raise ValueError(value)
     return value if read is None else read(value)
 
 
-# ---- files -----------------------------------------------------------------------------------------------------------
+# ---- arguments and files ---------------------------------------------------------------------------------------------
 
 
 def folder_of(path: object, what: str) -> Path:
     """Return the path of a folder; raise ValidationError for what cannot be one."""
-    if not isinstance(path, (str, os.PathLike)) or not str(path) or "\0" in str(path):
-        raise ValidationError.of(what, "folder", path, "must be the path of a folder")
-    try:
-        found = Path(path)
-        os.fsencode(found)
-        found.is_dir()
-    except (OSError, ValueError) as error:
-        raise ValidationError.of(what, "folder", str(path), f"cannot be a folder: {type(error).__name__}") from None
-    return found
+    return path_of(what, "folder", path)
 
 
-class _files:  # noqa: N801 - used as a function is
+def _checked_progress(what: str, progress: object) -> Tell:
+    if progress is None:
+        return lambda _: None
+    if not callable(progress):
+        raise ValidationError.of(what, "progress", progress, "must be a function")
+    return progress
+
+
+@contextmanager
+def _documented(what: str) -> Iterator[None]:
     """Turn what files raise into documented errors."""
-
-    def __enter__(self) -> None:
-        """Begin."""
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        """Wrap a foreign error."""
-        if isinstance(error, KeyAccountError):
-            return
-        if isinstance(error, OSError):
-            raise StorageUnavailable(f"the folder cannot be used: {type(error).__name__}") from error
-        if isinstance(error, (csv.Error, UnicodeError, RecursionError)) or type(error) is json.JSONDecodeError:
-            raise ValidationError.of("load", "", "", f"cannot be read: {type(error).__name__}") from None
+    try:
+        yield
+    except KeyAccountError:
+        raise
+    except OSError as error:
+        raise StorageUnavailable(f"the folder cannot be used: {type(error).__name__}") from error
+    except (csv.Error, UnicodeError) as error:
+        raise ValidationError.of(what, "", "", f"cannot be read: {error}") from None

@@ -18,7 +18,7 @@ from keyaccount.errors import AccessDenied, ConflictError, NotFound, Problem, Va
 from keyaccount.gate_checks import problems_of
 from keyaccount.model.activities import Activity
 from keyaccount.model.contacts import Contact, Position
-from keyaccount.model.entity import Entity, evolved
+from keyaccount.model.entity import Entity, at_version, evolved
 from keyaccount.model.notes import Context, Reference, lineage
 from keyaccount.model.organisations import Organisation
 from keyaccount.model.organogram import Unit, User
@@ -113,8 +113,8 @@ def restore(view: View, kind: Kind, rows: Sequence[Entity], later: Later) -> int
     for row in rows:
         before = fresh.get(row.key, stored.get(row.key))
         if before is None:
-            fresh[row.key] = row if row.version else attrs.evolve(row, version=1)
-        elif attrs.evolve(row, version=before.version) != before:
+            fresh[row.key] = row if row.version else at_version(row, 1)
+        elif at_version(row, before.version) != before:
             raise ConflictError(kind.name, row.key, 0, before.version)
     drafts = [Draft(kind, row, None, None, row) for row in fresh.values()]
     problems = [*_dangling(view, drafts, later), *problems_of(view, [(None, row) for row in fresh.values()])]
@@ -256,7 +256,7 @@ def _drafts(view: View, entities: Sequence[Entity]) -> list[Draft]:
 def _draft(view: View, kind: Kind, given: Entity, stored: Entity | None, seen: Entity | None) -> Draft:
     if given.version == 0:
         if stored is None:
-            return Draft(kind, given, None, None, attrs.evolve(_stamped(view, kind, given, None), version=1))
+            return Draft(kind, given, None, None, at_version(_stamped(view, kind, given, None), 1))
         same = seen is not None and _stamped(view, kind, given, seen) == attrs.evolve(seen, version=0)
         if seen is None or not same:
             raise ConflictError(kind.name, given.key, 0 if seen else None, seen.version if seen else None)

@@ -431,7 +431,9 @@ class Pairs(Shape):
     texts: bool = False
 
     def normal(self, value: Any) -> Any:
-        """Return a frozen mapping."""
+        """Return a frozen mapping; an empty one as it is, so that a default stays known as sound."""
+        if type(value) is FrozenMap and not len(value):
+            return value
         try:
             if not isinstance(value, Mapping) or len(value) > ITEM_LIMIT:
                 return value

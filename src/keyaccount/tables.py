@@ -8,10 +8,8 @@ from typing import Any
 import attrs
 
 from keyaccount.catalogue import Kind
-from keyaccount.cells import plain
 from keyaccount.columns import Plan
 from keyaccount.errors import Problem, ValidationError, nearest, shown
-from keyaccount.rejects import LINE, REASON
 from keyaccount.shapes import Amount, Day, Degrees, Exact, Number, Whole
 from keyaccount.sheets import Forms, Line, Sheet, check_forms, found_dates, found_decimal, lines, opened
 
@@ -34,7 +32,7 @@ class Stated:
 
 @attrs.frozen
 class Table:
-    """Rows under a header, with the mapping to fields, the forms of cells, and which of these were found."""
+    """Rows under a header, with the mapping to fields, the forms of cells, which of these were found, and the file."""
 
     name: str
     header: tuple[str, ...]
@@ -44,6 +42,7 @@ class Table:
     total: int
     found: Mapping[str, str]
     ignored: tuple[str, ...]
+    sheet: Sheet | None = None
 
     def place(self, name: str) -> Any:
         """Return where the cell of a column stands in a row."""
@@ -66,9 +65,8 @@ def table_of_file(
     """
     check_forms(stated.decimal, stated.dates)
     plan = None if columns is None else Plan(kind, _checked(columns), fixed, part_of=part_of)
-    sheet = opened(path, stated.encoding, stated.separator, [*(columns or ()), *also])
-    own = (REASON, LINE) if REASON in sheet.header else ()
-    mapped = [name for name in (sheet.header if columns is None else columns) if name not in own]
+    sheet = opened(path, stated.encoding, stated.separator, [*(columns or ()), *also], kind.shapes)
+    mapped = [*columns] if columns is not None else _named(sheet)
     plan = (plan or Plan(kind, {name: name for name in mapped}, fixed)).bound(sheet.header)
     decimal, dates = _decimal(plan, sheet, stated), _dates(plan, sheet, stated)
     found = {"encoding": sheet.encoding, "separator": sheet.separator, "decimal": decimal, "dates": dates}
@@ -77,23 +75,27 @@ def table_of_file(
         sheet.header,
         plan,
         Forms(decimal or ".", dates or "%Y-%m-%d", stated.zone),
-        _unmarked(sheet) if own else lines(sheet),
+        lines(sheet),
         sheet.path.stat().st_size,
         {name: form for name, form in found.items() if form is not None and getattr(stated, name) is None},
-        tuple(name for name in sheet.header if name not in {*mapped, *also, *own}),
+        tuple(name for name in sheet.header if name not in {*mapped, *also}),
+        sheet,
     )
+
+
+def _named(sheet: Sheet) -> list[str]:
+    """Return the columns of a header that names fields itself; one without a name is left out, and told as ignored."""
+    mapped = [name for name in sheet.header if name]
+    for name in mapped:
+        if mapped.count(name) > 1:
+            raise ValidationError.of(sheet.path.name, "columns", name, "stands twice in the header")
+    return mapped
 
 
 def _checked(columns: object) -> Mapping[str, Any]:
     if not isinstance(columns, Mapping) or not columns or not all(isinstance(name, str) for name in columns):
         raise ValidationError.of("import", "columns", columns, "must map columns of the table to fields")
     return columns
-
-
-def _unmarked(sheet: Sheet) -> Iterator[Line]:
-    """Read what this library wrote as rejects: its cells are marked against spreadsheets."""
-    for line in lines(sheet):
-        yield attrs.evolve(line, cells=[plain(cell) for cell in line.cells])
 
 
 def _decimal(plan: Plan, sheet: Sheet, stated: Stated) -> str | None:
@@ -123,11 +125,8 @@ def table_of_frame(
     _check_decimals(stated.decimals)
     header, rows, total = _frame_rows(frame)
     wanted = {name: name for name in header} if columns is None else _checked(columns)
-    missing = [name for name in wanted if name not in header]
-    if missing:
-        raise ValidationError(
-            Problem("columns", name, shown(name), f"is no column{nearest(name, header)}") for name in missing
-        )
+    if problems := [_not_one(name, header) for name in wanted if header.count(name) != 1]:
+        raise ValidationError(problems)
     return Table(
         "frame",
         header,
@@ -138,6 +137,11 @@ def table_of_frame(
         {},
         tuple(name for name in header if name not in wanted),
     )
+
+
+def _not_one(name: str, header: Sequence[str]) -> Problem:
+    reason = "stands twice in the frame" if name in header else f"is no column{nearest(name, header)}"
+    return Problem("columns", name, shown(name), reason)
 
 
 def _check_decimals(decimals: object) -> None:
@@ -152,7 +156,7 @@ def _frame_rows(frame: Any) -> tuple[tuple[str, ...], Iterable[Mapping[str, Any]
     if package == "polars" and hasattr(frame, "iter_rows"):
         return tuple(frame.columns), frame.iter_rows(named=True), len(frame)
     if package == "pyarrow" and hasattr(frame, "to_batches"):
-        rows = (row for batch in frame.to_batches(max_chunksize=BATCH) for row in batch.to_pylist())
+        rows = (row for batch in frame.to_batches(max_chunksize=BATCH) for row in _arrow_rows(batch))
         return tuple(frame.column_names), rows, int(frame.num_rows)
     if package == "pandas" and hasattr(frame, "itertuples"):
         names = tuple(map(str, frame.columns))
@@ -162,10 +166,19 @@ def _frame_rows(frame: Any) -> tuple[tuple[str, ...], Iterable[Mapping[str, Any]
         names = tuple(dict.fromkeys(str(name) for row in frame for name in row))
         return names, ({name: row.get(name) for name in names} for row in frame), len(frame)
     raise ValidationError.of(
-        "import", "frame", frame, "must be a frame of pandas, Polars or PyArrow, or a list of mappings"
+        "import", "frame", type(frame).__name__, "must be a frame of pandas, Polars or PyArrow, or a list of mappings"
     )
 
 
+def _arrow_rows(batch: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield the rows of a batch; its columns may share names, of which only those that stand once are mapped."""
+    names = batch.schema.names
+    for cells in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+        yield dict(zip(names, cells, strict=True))
+
+
 def _own_type(value: Any) -> Any:
-    """Turn a scalar of numpy into Python's own."""
-    return value.item() if type(value).__module__ == "numpy" and hasattr(value, "item") else value
+    """Turn a scalar of numpy into Python's own; a moment to the microsecond, because its nanoseconds are a number."""
+    if type(value).__module__ != "numpy" or not hasattr(value, "item"):
+        return value
+    return value.astype("datetime64[us]").item() if type(value).__name__ == "datetime64" else value.item()

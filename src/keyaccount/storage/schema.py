@@ -48,8 +48,10 @@ class Column:
     def value(self, row: Entity) -> AtRest:
         """Return what the column holds of a record."""
         value = getattr(row, self.field)
+        if value is None or (type(value) is str and not self.folded):
+            return value
         if self.folded:
-            return None if value is None else str(self.shape.key(value))
+            return str(self.shape.key(value))
         if isinstance(value, Money):
             return value.currency if self.currency else value.units
         return written(self.shape, value)
@@ -86,13 +88,18 @@ def _snake(name: str) -> str:
 
 def lookup_keys(kind: Kind, row: Entity) -> Iterator[tuple[str, str]]:
     """Yield what a record is found under by item: the field and the item's key as text."""
-    for field, shape in kind.shapes.items():
-        if not isinstance(shape, (Many, Pairs)):
-            continue
+    for field, shape in _many(kind):
         value: Any = getattr(row, field)
+        if not value:
+            continue
         yield from {(field, key_text(key)): None for key in shape.keys(value)}
         if isinstance(shape, Many) and isinstance(shape.item, PhoneNumber):
             yield from {(DIALLED, key): None for number in value for key in phones.keys(number)}
+
+
+@functools.cache
+def _many(kind: Kind) -> list[tuple[str, Many | Pairs]]:
+    return [(field, shape) for field, shape in kind.shapes.items() if isinstance(shape, (Many, Pairs))]
 
 
 def key_text(key: Any) -> str:
