@@ -134,8 +134,16 @@ def statements() -> Iterator[str]:
         for index in _indexes(table):
             columns_of = ", ".join(f'"{column}"' for column in index)
             yield f'CREATE INDEX {table.name}_by_{"_".join(index)} ON "{table.name}" ({columns_of})'
+    yield from _COVERING
     yield from _COMMON
 
+
+_COVERING = (
+    """CREATE INDEX assignment_covering ON assignment (user_id, role, valid_from, valid_until, organisation_id)
+    WHERE covers_subsidiaries = 1""",
+    'CREATE INDEX grant_covering ON "grant" (principal, organisation_id) WHERE covers_subsidiaries = 1',
+)
+"""What reaches below its own account is little, and asked for with each right."""
 
 _COMMON = (
     """CREATE TABLE item (kind TEXT NOT NULL, field TEXT NOT NULL, key TEXT NOT NULL, id TEXT NOT NULL,
@@ -160,10 +168,12 @@ def _indexes(table: Table) -> Iterator[tuple[str, ...]]:
 
 
 _INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
+    "acknowledgement": (("note_id", "user_id"),),
     "activity": (("organisation_id", "at"), ("open", "follow_up_on")),
     "alias": (("old_id", "id"),),
     "contact": (("vip", "id"),),
     "contract": (("last_day", "organisation_id"), ("ends_on", "id")),
+    "grant": (("principal", "organisation_id"),),
     "invoice": (
         ("organisation_id", "issued_on", "currency", "net_units"),
         ("issued_on", "organisation_id", "currency", "net_units"),

@@ -155,6 +155,8 @@ class SQLiteUnit:
 
     def find(self, query: Query) -> Iterator[Entity]:
         """Answer a query exactly."""
+        if query.asks_nothing:
+            return iter(())
         select = Select(query, self._parameters(query.reader))
         with _documented():
             found = _entities(query, self.connection.execute(select.rows(), select.parameters))
@@ -165,7 +167,7 @@ class SQLiteUnit:
         answers: list[list[Entity]] = [[] for _ in queries]
         by_reader: dict[int, list[int]] = defaultdict(list)
         for number, query in enumerate(queries):
-            if query.limit != 0:
+            if not query.asks_nothing:
                 by_reader[id(query.reader)].append(number)
         for numbers in by_reader.values():
             for start in range(0, len(numbers), _TOGETHER):
