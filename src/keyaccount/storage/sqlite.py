@@ -23,7 +23,7 @@ from typing import Any
 import attrs
 
 from keyaccount.access import Reader
-from keyaccount.codec import assembled, moment
+from keyaccount.codec import assembler, moment
 from keyaccount.errors import ConflictError, ValidationError
 from keyaccount.model.entity import Entity
 from keyaccount.queries import Query, Total, Window, best, check_totals, grouped, in_order
@@ -381,7 +381,7 @@ class SQLiteUnit:
         records, items = [], []
         searched = bool(table.kind.searched)
         for row in rows:
-            values = [column.value(row) for column in table.columns]
+            values = table.values(row)
             salt = os.urandom(audit.SIZE)
             digest = digested(salt, content(table.kind.name, values))
             self._digests += int.from_bytes(digest, "big")
@@ -415,10 +415,7 @@ def _arranged(query: Query, found: list[Entity]) -> list[Entity]:
 
 
 def _entities(query: Query, rows: Iterable[Sequence[Any]]) -> list[Entity]:
-    names = list(shown_fields(query.kind))
-    cls = query.kind.cls
-    # not strict: a row of several questions is padded to their common width
-    return [assembled(cls, dict(zip(names, row, strict=False))) for row in rows]
+    return list(map(assembler(query.kind.cls, tuple(shown_fields(query.kind))), rows))
 
 
 def _checked(path: object) -> Path:
