@@ -197,6 +197,9 @@ if TYPE_CHECKING:
     from keyaccount.model.rights import (
         user as user,
     )
+    from keyaccount.model.sales import (
+        Opportunity as Opportunity,
+    )
     from keyaccount.model.terms import (
         Term as Term,
     )
@@ -207,6 +210,7 @@ if TYPE_CHECKING:
         months as months,
     )
     from keyaccount.money import Money as Money
+    from keyaccount.panel import Panel as Panel
     from keyaccount.providers import Provider as Provider
     from keyaccount.queries import (
         at_least as at_least,
@@ -263,6 +267,7 @@ _PLACES = {
     "model.contracts": ("Contract",),
     "model.groups": ("ClientGroup", "GroupMembership", "KeyAccountStatus"),
     "model.links": ("Link",),
+    "model.sales": ("Opportunity",),
     "model.terms": ("Term", "days", "months"),
     "columns": ("column",),
     "details": ("lines_from",),
@@ -295,6 +300,7 @@ _PLACES = {
         "user",
     ),
     "money": ("Money",),
+    "panel": ("Panel",),
     "providers": ("Provider",),
     "queries": ("at_least", "at_most", "between", "is_none", "one_of"),
     "responsible": ("Responsible",),

@@ -281,10 +281,15 @@ def address_of(
     """
     if person.addresses:
         return person.addresses[0]
+    return best_address(organisations.get(employer_of(held, asked=asked) or ""))
+
+
+def employer_of(held: Sequence[Position], *, asked: str | None) -> str | None:
+    """Return the organisation that lends its address: the employer asked for, else the first one; None without any."""
     employers = [p.organisation_id for p in held if p.employed]
     if not employers:
         return None
-    return best_address(organisations.get(asked if asked in employers else employers[0]))
+    return asked if asked in employers else employers[0]
 
 
 def best_address(organisation: Organisation | None) -> Address | None:

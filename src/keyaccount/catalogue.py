@@ -26,6 +26,7 @@ from keyaccount.model.organisations import Organisation
 from keyaccount.model.organogram import Unit, User
 from keyaccount.model.renewals import Renewal
 from keyaccount.model.rights import Assignment, BreakGlass, Grant, Right, Substitution
+from keyaccount.model.sales import Opportunity
 from keyaccount.shapes import Day, Flag, Many, Refer, Shape, Text, Whole, shapes_of
 
 Reach = Literal["account", "contact", "hangs", "free"]
@@ -57,8 +58,8 @@ class Kind:
     every write, "kept": by the library alone); `fixed` ones
     never change after the first write. `personal` ones are blanked when a person is erased; `searched` ones are found
     by search; `derived` are properties that conditions and orders may use. `title` names a record in a sentence, `open`
-    is the property that says it is not closed, `closes` the one that says on which day it does, `up` the field that
-    makes the kind a forest.
+    is the property that says it is not closed now, `closes` the one that names the last day it is not, `up` the field
+    that makes the kind a forest.
     """
 
     cls: type[Entity]
@@ -107,6 +108,13 @@ class Kind:
             last: date | None = getattr(row, self.closes)
             return last is None or on <= last
         return self.open is None or bool(getattr(row, self.open))
+
+    def told(self, row: Entity) -> str:
+        """Name a record in a sentence: its title; where that is a number, or there is none, with the kind before it."""
+        title, number = getattr(row, self.title), getattr(row, "number", None)
+        if title and self.title != "number":
+            return str(title)
+        return f"{self.name} {number}" if number else self.name
 
     def link(self, field: str) -> Link | None:
         """Return the reference a field holds, or None."""
@@ -249,6 +257,16 @@ KINDS = {
             home=("organisation_id",),
             derived=(("currency", _CURRENCY), ("net_units", Whole()), ("settled_on", Day("end")), ("open", Flag())),
             title="number",
+            open="open",
+            closes="open_until",
+        ),
+        Kind(
+            Opportunity,
+            "hangs",
+            Right.CHANGE,
+            home=("organisation_id",),
+            derived=(("open", Flag()),),
+            title="title",
             open="open",
         ),
         Kind(

@@ -140,7 +140,7 @@ def _value_of(cls: type) -> Callable[[Any], Any]:
     def read(told: Any) -> Any:
         if len(told) != len(fields):  # written before a field was added: it has its default
             return converted(told)
-        value = cls.__new__(cls)
+        value: Any = object.__new__(cls)
         for name, read_field in fields:
             kept = told[name]
             object.__setattr__(value, name, kept if read_field is None or kept is None else read_field(kept))
@@ -170,17 +170,18 @@ def _by_converter(value: Any) -> Any:
 def assembled(cls: type[E], values: Mapping[str, Any]) -> E:
     """Put an entity together from its kept values, unchecked."""
     names = tuple(item.name for item in attrs.fields(cast("Any", cls)))
-    return assembler(cls, names)([values[name] for name in names])
+    record: E = assembler(cast("Any", cls), names)([values[name] for name in names])
+    return record
 
 
 @functools.cache
-def assembler(cls: type[E], names: tuple[str, ...]) -> Callable[[Sequence[Any]], E]:
+def assembler(cls: Any, names: tuple[str, ...]) -> Callable[[Sequence[Any]], Any]:
     """Return what puts an entity together from kept values in the order of its fields' names; more are left over."""
-    shapes = {item.name: item.metadata["shape"] for item in attrs.fields(cast("Any", cls))}
+    shapes = {item.name: item.metadata["shape"] for item in attrs.fields(cls)}
     fields = [(name, reader_of(shapes[name])) for name in names]
-    put, new = object.__setattr__, cls.__new__
+    put, new = object.__setattr__, object.__new__
 
-    def read_row(row: Sequence[Any]) -> E:
+    def read_row(row: Sequence[Any]) -> Any:
         record = new(cls)
         for (name, read), value in zip(fields, row, strict=False):
             put(record, name, value if read is None or value is None else read(value))

@@ -191,7 +191,9 @@ def months_of(first: date, last: date) -> Fraction:
     >>> months_of(date(2026, 1, 1), date(2026, 12, 31)), months_of(date(2026, 1, 1), date(2026, 2, 14))
     (Fraction(12, 1), Fraction(3, 2))
     """
-    end = last + ONE_DAY if last < date.max else last
+    if last == date.max:  # the day after it does not exist: one of the 31 days of December more
+        return (months_of(first, last - ONE_DAY) if first < last else 0) + Fraction(1, 31)
+    end = last + ONE_DAY
     whole = months_between(first, end)
     begun = plus_months(first, whole)
     if begun == end:

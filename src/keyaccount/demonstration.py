@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from decimal import Decimal
 
 from keyaccount.book import Book, open
 from keyaccount.model.activities import Activity
+from keyaccount.model.commerce import Invoice, Line, Order, Payment, Product
 from keyaccount.model.contacts import Contact, Position
+from keyaccount.model.contracts import Contract
 from keyaccount.model.entity import Entity
+from keyaccount.model.links import Link
 from keyaccount.model.notes import NoteCategory, ServiceNote, Severity
 from keyaccount.model.organisations import Address, Organisation
 from keyaccount.model.organogram import Unit, User
 from keyaccount.model.rights import DEPUTY, KEY_ACCOUNT_MANAGER, TEAM_MEMBER, Assignment, Grant, Right, unit
+from keyaccount.model.terms import months
+from keyaccount.money import Money
 
 MOMENT = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)
 """The demo's clock stands still: Monday 23 November 2026, half past nine in Berlin."""
@@ -32,7 +38,7 @@ def demo() -> Book:
     book = open(region="DE", zone="Europe/Berlin", clock=lambda: MOMENT)
     office = book.trusted("demo")
     with office.transaction(why="the demo company"):
-        office.put(*_us(), *_them(), *_people(), *_rights(), *_notes(), *_activities())
+        office.put(*_us(), *_them(), *_people(), *_rights(), *_notes(), *_activities(), *_business())
     return book
 
 
@@ -221,3 +227,94 @@ def _activities() -> list[Entity]:
             follow_up_on=date(2026, 12, 1),
         ),
     ]
+
+
+def _business() -> list[Entity]:
+    return [*_contracts(), *_documents(), *_pointers()]
+
+
+def _contracts() -> list[Entity]:
+    return [
+        Contract(
+            "maintenance-pumps",
+            "acme",
+            number="M-1042",
+            title="Maintenance pumps",
+            kind="maintenance",
+            signed_on=date(2024, 3, 12),
+            starts_on=date(2024, 4, 1),
+            ends_on=date(2027, 3, 31),
+            value=_euros(24_000),
+            notice=months(3),
+        ),
+        Contract(
+            "maintenance-valves",
+            "acme",
+            number="M-1077",
+            title="Maintenance valves",
+            kind="maintenance",
+            signed_on=date(2025, 12, 3),
+            starts_on=date(2026, 1, 1),
+            ends_on=date(2028, 12, 31),
+            value=_euros(750),
+            value_per="month",
+            notice=months(6),
+        ),
+        Contract(
+            "hosting",
+            "acme",
+            number="H-7",
+            title="Hosting of the order portal",
+            kind="hosting",
+            signed_on=date(2025, 6, 20),
+            starts_on=date(2025, 7, 1),
+            ends_on=date(2026, 6, 30),
+            value=_euros(310),
+            value_per="month",
+            notice=months(1),
+            renewal_term=months(12),
+        ),
+    ]
+
+
+def _documents() -> list[Entity]:
+    seal, pump = Line("seal", quantity=Decimal(40), unit_price=_euros("18.50")), Line("pump", unit_price=_euros(4_200))
+    return [
+        Product("pump", name="Pump P 20", category="pumps", list_price=_euros(4_500)),
+        Product("seal", name="Seal kit", category="spare parts", list_price=_euros("18.50")),
+        Order("order-october", "acme", number="4711", ordered_on=date(2026, 10, 5), state="invoiced", lines=(pump,)),
+        Order("order-november", "acme", number="4790", ordered_on=date(2026, 11, 16), lines=(pump, seal)),
+        Invoice(
+            "invoice-september",
+            "acme",
+            number="2026-0891",
+            issued_on=date(2026, 9, 2),
+            due_on=date(2026, 10, 2),
+            net=_euros(6_000),
+            gross=_euros(7_140),
+            payments=(Payment(date(2026, 10, 12), _euros(4_000)),),
+            dunning_level=1,
+        ),
+        Invoice(
+            "invoice-october",
+            "acme",
+            number="2026-0960",
+            issued_on=date(2026, 10, 14),
+            due_on=date(2026, 11, 13),
+            net=_euros(4_200),
+            gross=_euros(4_998),
+        ),
+    ]
+
+
+def _pointers() -> list[Entity]:
+    return [
+        Link("project-filling-line", "acme", kind="project", reference="P-88", title="New filling line"),
+        Link("ticket-leak", "acme", kind="ticket", title="Pump 7 leaks", dated_on=date(2026, 11, 19)),
+        Link("ticket-manual", "acme", kind="ticket", title="Manual missing", state="closed"),
+        Link("task-offer", "acme", kind="task", title="Offer for the frame contract", dated_on=date(2026, 11, 20)),
+    ]
+
+
+def _euros(amount: int | str) -> Money:
+    return Money(Decimal(amount), "EUR")

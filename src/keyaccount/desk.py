@@ -13,6 +13,7 @@ import attrs
 
 from keyaccount import access, cards, gate
 from keyaccount.areas.activities import Activities
+from keyaccount.areas.billing import Billing
 from keyaccount.areas.contracts import Contracts
 from keyaccount.areas.merging import Merging
 from keyaccount.areas.notes import ServiceNotes
@@ -21,6 +22,7 @@ from keyaccount.areas.portfolio import Portfolio
 from keyaccount.areas.renewals import RenewalWork
 from keyaccount.calendars import is_day
 from keyaccount.catalogue import kind_of
+from keyaccount.data_quality import DataQuality, data_quality
 from keyaccount.errors import AccessDenied, NotFound, Problem, ValidationError, nearest, shown
 from keyaccount.history import History, history
 from keyaccount.model.aliases import Alias
@@ -28,6 +30,7 @@ from keyaccount.model.contacts import Contact, Position
 from keyaccount.model.entity import Entity
 from keyaccount.model.organisations import Organisation
 from keyaccount.model.rights import DEPUTY, KEY_ACCOUNT_MANAGER, Assignment, Right
+from keyaccount.panel import Panel, panel
 from keyaccount.queries import Key, Query, at_least, at_most, below, cursor, one_of, ordering, place, resume
 from keyaccount.results import Backend, Result, Rows, frame
 from keyaccount.search import NEEDLE_LIMIT, score
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
     from keyaccount.details import LinesFrom
     from keyaccount.dumps import Dump
     from keyaccount.exchange import Import, Progress
+    from keyaccount.health import Daily, HealthCheck
 
 E = TypeVar("E", bound=Entity)
 
@@ -168,6 +172,7 @@ class Desk:
         "_name",
         "_user_id",
         "activities",
+        "billing",
         "contracts",
         "merging",
         "people",
@@ -183,6 +188,7 @@ class Desk:
         self.activities = Activities(self)
         self.service_notes = ServiceNotes(self)
         self.contracts = Contracts(self)
+        self.billing = Billing(self)
         self.renewals = RenewalWork(self)
         self.portfolio = Portfolio(self)
         self.merging = Merging(self)
@@ -392,7 +398,7 @@ class Desk:
             fixed=fixed,
             lines=lines,
             terms=exchange.terms_of(id_from, update, keep_good, rejects, progress),
-            stated=tables.Stated(encoding, separator, decimal, dates, self._book._zone),
+            stated=tables.Stated(encoding, separator, decimal, dates, self._book.zone),
         )
 
     def from_frame(
@@ -424,7 +430,7 @@ class Desk:
             columns=columns,
             fixed=fixed,
             terms=exchange.terms_of(id_from, update, keep_good, rejects, progress),
-            stated=tables.Stated(zone=self._book._zone, decimals=decimals),
+            stated=tables.Stated(zone=self._book.zone, decimals=decimals),
         )
 
     def dump(
@@ -516,6 +522,15 @@ class Desk:
                 on=self._day(on, view),
             )
 
+    def panel(self, organisation: str, *, on: date | None = None) -> Panel:
+        """Return the control panel of an organisation: `.counts`, `.open_counts` and `.latest` of all that hangs on it.
+
+        On a day (today) contacts are in office, and contracts and invoices open. Raises NotFound.
+        """
+        self._check_ids({"organisation": organisation})
+        with self._view() as view:
+            return panel(view, organisation, self._day(on, view))
+
     def caller(self, number: str, *, region: str | None = None) -> cards.BusinessCard | None:
         """Say who is calling: the best match's card in context "phone", with `others`; None where nobody is found.
 
@@ -527,6 +542,48 @@ class Desk:
         _check_region(region)
         with self._view() as view:
             return cards.caller(view, self._book.providers, number, region=region or self._book.region, on=view.today)
+
+    def data_quality(self, *, on: date | None = None) -> DataQuality:
+        """Return what a data steward should look at, of what this desk may read, in a fixed order.
+
+        Phone numbers that cannot be read, contacts without a position, customers without a key account manager, private
+        accounts at risk (who manages them is absent, or leaves within 60 days of the day, today), invoices without a
+        due day, and records that may be one. `.duplicates` are the last.
+        """
+        with self._view() as view:
+            return data_quality(view, self._book.region, self._day(on, view))
+
+    # -- Monday
+
+    def health_check(
+        self,
+        *,
+        on: date | None = None,
+        group: str | None = None,
+        by: str | None = None,
+        currency: str | None = None,
+        quiet_days: int = 90,
+    ) -> HealthCheck:
+        """Say how each readable account does on a day, and what is to be done: a row each, the largest first.
+
+        Turnover and its growth, declining orders, contracts due and expired, overdue amounts, opportunities, the last
+        contact, promises, and a ranked list of actions with their evidence. Totals stand at the foot. `group` is a
+        client group, or `"key accounts"`; `by` adds totals by manager, unit, sector, country, group or tier.
+        """
+        from keyaccount import checkups
+
+        asked = {"group": group, "by": by, "currency": currency, "quiet_days": quiet_days}
+        exchange = self._book.exchange if currency is not None else None
+        with self._view() as view:
+            day = self._day(on, view)
+            return checkups.health_check(view, day, again=self._view, zone=self._book.zone, exchange=exchange, **asked)
+
+    def daily(self, *, on: date | None = None, group: str | None = None) -> Daily:
+        """Say what a day begins with: overdue invoices, opportunities to update, broken promises, open break-glass."""
+        from keyaccount import checkups
+
+        with self._view() as view:
+            return checkups.daily(view, self._day(on, view), zone=self._book.zone, group=group)
 
     # -- for the areas
 

@@ -180,7 +180,7 @@ def expired_unrenewed(contracts: Iterable[Contract], *, on: date, **options: Unp
             amounts.append(Amount(row.known.account, rows[-1].parts, exact, row.known.id, currency))
     rows.sort(key=lambda row: (row.days, row.contract_id))
     worth = Sum("", "", "", question).figure(amounts)
-    whole = attrs.evolve(_count(rows, worth, question), excluded=tuple(excluded))
+    whole = attrs.evolve(_count(rows, worth, question), excluded=tuple(sorted(excluded)))
     if question.by is None:
         return whole
     names = shown_in_order({part: None for row in rows for part in row.parts})
@@ -198,7 +198,7 @@ def _part(worth: Figure, name: str) -> Figure | None:
 
 def _expiries(contracts: Iterable[Contract], question: Question) -> Iterator[Standing]:
     for row in _open(contracts, question):
-        if row.end is not None and row.end < question.on and not row.known.terminated and not row.rolls:
+        if row.end is not None and row.end < question.on and not row.known.terminated:
             yield row
 
 

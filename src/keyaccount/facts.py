@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any, TypeVar, cast
 
 import attrs
 
+from keyaccount.calendars import ONE_DAY
 from keyaccount.catalogue import KINDS
+from keyaccount.contracts import Lead
 from keyaccount.model.activities import Activity
+from keyaccount.model.commerce import Invoice, Order
 from keyaccount.model.contacts import Contact, Position
+from keyaccount.model.contracts import Contract
 from keyaccount.model.entity import Entity
+from keyaccount.model.links import Link
 from keyaccount.model.notes import Acknowledgement, Context, ExpectedProvider, NoteCategory, Reference, ServiceNote
 from keyaccount.model.organisations import Organisation
 from keyaccount.model.organogram import User
@@ -21,6 +26,7 @@ from keyaccount.model.rights import Assignment, BreakGlass, Substitution
 from keyaccount.queries import Query, above, at_least, at_most, is_none, one_of
 from keyaccount.responsible import Responsible, deputy, responsible
 from keyaccount.spans import by_start, in_force
+from keyaccount.succession import Standing, standings
 from keyaccount.values import FrozenMap
 from keyaccount.view import View, by_id
 from keyaccount.visibility import Rules, Subject, says
@@ -44,9 +50,15 @@ class Facts:
     users: Mapping[str, User]
     notes: Mapping[str, Sequence[ServiceNote]]
     overdue: Mapping[str, Sequence[Activity]]
+    contracts: Mapping[str, Contract]
+    agreed: Mapping[str, Sequence[Standing]]
+    projects: Mapping[str, Sequence[Link]]
+    orders: Mapping[str, Sequence[Order]]
+    unpaid: Mapping[str, Sequence[Invoice]]
     expected: Sequence[str]
     rules: Rules
     deputies_see_private: bool
+    lead: Lead
     speaking: AbstractSet[str]
     known_chains: dict[str, tuple[Organisation, ...]] = attrs.field(factory=dict)
 
@@ -108,11 +120,13 @@ def gather(view: View, on: date, *, contacts: Collection[str] = (), organisation
     notes = list(by_id(cast("list[ServiceNote]", [*found["notes"], *found["notes on contacts"]])).values())
     standing_in = cast("list[Substitution]", found["standing in"])
     opened = [row for row in cast("list[BreakGlass]", found["opened"]) if row.closes_at and row.closes_at > view.now]
-    users, special_people, about, seen = _named(
+    contracts = cast("list[Contract]", found["contracts"])
+    users, special_people, about, seen, following = _named(
         view,
         sorted({a.user_id for a in assignments} | {s.deputy_id for s in standing_in} | {row.user_id for row in opened}),
         cast("list[Position]", found["special"]),
         notes,
+        contracts,
     )
     return Facts(
         on=on,
@@ -130,9 +144,15 @@ def gather(view: View, on: date, *, contacts: Collection[str] = (), organisation
             **_grouped(cast("list[Activity]", found["overdue"]), "organisation_id"),
             **_by_contact(cast("list[Activity]", found["overdue with contacts"])),
         },
+        contracts=by_id(contracts),
+        agreed=_agreed(contracts, following, on),
+        projects=_grouped(cast("list[Link]", found["projects"]), "organisation_id"),
+        orders=_grouped(cast("list[Order]", found["orders"]), "organisation_id"),
+        unpaid=_grouped(cast("list[Invoice]", found["unpaid"]), "organisation_id"),
         expected=[row.key for row in found["expected"]],
         rules=_rules(view, found, notes, {note: told for note, row in about.items() if (told := _told(row, on))}, seen),
         deputies_see_private=view.work.policy.deputies_see_private,
+        lead=view.work.lead,
         speaking={a.organisation_id or "" for a in assignments if a.covers_subsidiaries}
         | {note.organisation_id or "" for note in notes if note.for_subsidiaries},
     )
@@ -152,6 +172,17 @@ def _by_contact(activities: Iterable[Activity]) -> dict[str, list[Activity]]:
         for contact in activity.contact_ids:
             found[contact].append(activity)
     return found
+
+
+def _agreed(contracts: Iterable[Contract], following: Iterable[Contract], on: date) -> dict[str, list[Standing]]:
+    """Arrange by organisation the contracts that count, with what followed each; also what another account signed."""
+    own = by_id(contracts)
+    found, _ = standings(({**own, **by_id(following)}).values(), on=on)
+    agreed: dict[str, list[Standing]] = defaultdict(list)
+    for standing in found:
+        if standing.known.id in own:
+            agreed[standing.known.account].append(standing)
+    return agreed
 
 
 def _people(view: View, contacts: Collection[str]) -> tuple[list[Contact], list[Position]]:
@@ -179,7 +210,7 @@ def _around(
             Activity,
             organisation_id=near,
             open=True,
-            follow_up_on=at_most(on - timedelta(days=1)),
+            follow_up_on=at_most(on - ONE_DAY),
             order="follow_up_on",
         ),
         "overdue with contacts": view.query(
@@ -187,8 +218,19 @@ def _around(
             contact_ids=people,
             organisation_id=is_none,
             open=True,
-            follow_up_on=at_most(on - timedelta(days=1)),
+            follow_up_on=at_most(on - ONE_DAY),
             order="follow_up_on",
+        ),
+        "contracts": view.query(Contract, organisation_id=near, order="id"),
+        "projects": view.query(Link, organisation_id=near, kind="project", open=True, order="id"),
+        "orders": view.query(Order, organisation_id=near, open=True, order="id"),
+        "unpaid": view.query(
+            Invoice,
+            organisation_id=near,
+            kind="invoice",
+            due_on=at_most(on - ONE_DAY),
+            settled_on=at_least(on + ONE_DAY),
+            order=("due_on", "id"),
         ),
         "categories": view.query(NoteCategory),
         "contexts": view.query(Context),
@@ -200,23 +242,30 @@ def _around(
 
 
 def _named(
-    view: View, user_ids: Sequence[str], special: Iterable[Position], notes: Iterable[ServiceNote]
-) -> tuple[Mapping[str, User], Mapping[str, Contact], Mapping[Reference, Entity], list[Acknowledgement]]:
+    view: View,
+    user_ids: Sequence[str],
+    special: Iterable[Position],
+    notes: Iterable[ServiceNote],
+    contracts: Iterable[Contract],
+) -> tuple[
+    Mapping[str, User], Mapping[str, Contact], Mapping[Reference, Entity], list[Acknowledgement], list[Contract]
+]:
     """Read in one round trip the records that the others only name."""
     references = {note.about for note in notes if note.about is not None}
     kinds = sorted({reference.kind for reference in references} & set(KINDS))
     pointed = [view.where(KINDS[k].cls, {"id": one_of([r.id for r in references if r.kind == k])}) for k in kinds]
     me = view.reader.user.id if view.reader else None
     asking = [note.id for note in notes] if me else []
-    users, people, seen, *about = view.gather(
+    users, people, seen, following, *about = view.gather(
         view.query(User, id=one_of(user_ids)),
         view.query(Contact, id=one_of(sorted({p.contact_id for p in special if p.role}))),
         view.query(Acknowledgement, note_id=one_of(asking), user_id=me),
+        view.query(Contract, predecessor_ids=one_of([contract.id for contract in contracts])),
         *pointed,
     )
     told = {Reference(type(row).__name__, row.key): row for rows in about for row in rows}
     named = by_id(cast("list[User]", users)), by_id(cast("list[Contact]", people))
-    return *named, told, cast("list[Acknowledgement]", seen)
+    return *named, told, cast("list[Acknowledgement]", seen), cast("list[Contract]", following)
 
 
 def _rules(
@@ -246,8 +295,7 @@ def _told(row: Entity, on: date) -> str | None:
     kind = KINDS[type(row).__name__]
     if not kind.is_open(row, on):
         return None
-    value: Any = getattr(row, kind.title)
-    return str(value) if value else kind.name
+    return kind.told(row)
 
 
 def _ancestors(

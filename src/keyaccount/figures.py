@@ -37,12 +37,55 @@ class Excluded(NamedTuple):
     reason: str
 
 
+class Later(Sequence[str]):
+    """Ids that are looked up when somebody asks for them: where sums are all that was read. It equals its tuple."""
+
+    __slots__ = ("_find", "_found")
+
+    def __init__(self, find: Callable[[], Iterable[str]]) -> None:
+        self._find = find
+        self._found: tuple[str, ...] | None = None
+
+    def _ids(self) -> tuple[str, ...]:
+        if self._found is None:
+            self._found = tuple(self._find())
+        return self._found
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[str, ...]: ...
+    def __getitem__(self, index: int | slice) -> str | tuple[str, ...]:
+        """Return one id by its place, or several."""
+        return self._ids()[index]
+
+    def __len__(self) -> int:
+        """Count the ids."""
+        return len(self._ids())
+
+    def __eq__(self, other: object) -> bool:
+        """Compare the ids."""
+        return self._ids() == (other._ids() if isinstance(other, Later) else other)
+
+    def __hash__(self) -> int:
+        """Return what the tuple of the ids hashes to."""
+        return hash(self._ids())
+
+    def __repr__(self) -> str:
+        """Show the ids."""
+        return repr(self._ids())
+
+    def __reduce__(self) -> tuple[type[tuple[str, ...]], tuple[tuple[str, ...]]]:
+        """Copy and pickle the ids, not the way to them."""
+        return tuple, (self._ids(),)
+
+
 @attrs.frozen(repr=False)
 class Records(Result):
     """The ids of the records on both sides of a fraction; a contract due several times stands there as often."""
 
-    numerator: tuple[str, ...] = ()
-    denominator: tuple[str, ...] = ()
+    numerator: Sequence[str] = ()
+    denominator: Sequence[str] = ()
 
 
 @attrs.frozen(repr=False)
@@ -86,9 +129,13 @@ class Figure(Result):
 
 @attrs.frozen(repr=False)
 class Figures(Rows[Figure]):
-    """Figures by part or by account: rows, also found by the name of their part, as in `parts["volker"]`."""
+    """Figures by part or by account: rows, also found by the name of their part, as in `parts["volker"]`.
+
+    `whole` is what figures by account come to together, with `parts` where `by=` was given.
+    """
 
     rows: tuple[Figure, ...]
+    whole: Figure | None = None
 
     @overload
     def __getitem__(self, index: int | str) -> Figure: ...
@@ -166,15 +213,16 @@ def _decimal(value: Fraction, places: int) -> Decimal:
 
 def _explained(figure: Figure) -> Iterator[str]:
     yield _headline(figure)
-    yield from (
-        f"  counted: {_ids(ids)}" for ids in [figure.records.numerator] if figure.denominator is not None or ids
-    )
-    if figure.denominator is not None:
-        yield f"  out of:  {_ids(figure.records.denominator)}"
+    ratio = figure.denominator is not None or bool(figure.records.denominator)
+    if ratio or figure.records.numerator:
+        yield f"  counted: {_ids(figure.records.numerator)}"
+    if ratio:
+        yield f"  out of: {_ids(figure.records.denominator)}"
     if figure.accounts.denominator:
-        counted = _ids(figure.accounts.numerator)
-        yield f"  accounts: {counted} out of {_ids(figure.accounts.denominator)}"
-    yield from (f"  {name}: {told(value, share=name in _SHARES)}" for name, value in figure.beside.items())
+        yield f"  accounts: {_ids(figure.accounts.numerator)} out of {_ids(figure.accounts.denominator)}"
+    for name, value in figure.beside.items():
+        if value is not None:
+            yield f"  {name}: {told(value, share=name in _SHARES)}"
     if figure.provisional:
         yield "  This figure is provisional: it may still change."
     yield from (f"  {remark}" for remark in figure.remarks)
@@ -183,7 +231,7 @@ def _explained(figure: Figure) -> Iterator[str]:
         yield f"  left out: {len(figure.excluded) - _SHOWN} more"
     yield from (f"  {_said_of_part(part)}" for part in figure.parts or ())
     how = "" if figure.attribution == "then" else "; manager, group and status as they are now"
-    yield f"  Definition ({figure.level} level{how}): {figure.definition}"
+    yield f"  Definition ({figure.level} level{how}): {figure.definition}."
 
 
 def _said_of_part(part: Figure) -> str:

@@ -45,15 +45,19 @@ def recurring(
         raise ValidationError.of("portfolio", "per", per, f"must be year or month{nearest(per, _MONTHS)}")
     question = Question.of(_day(on), on, options)
     excluded: list[Excluded] = []
-    amounts = list(_amounts(contracts, question, excluded, Fraction(_MONTHS[per], 12)))
+    amounts = sorted(_amounts(contracts, question, excluded, Fraction(_MONTHS[per], 12)), key=_by_contract)
     return Sum(
         name=f"Recurring value a {per}",
         definition=f"of the contracts in force on the day: value divided by months of term, times {_MONTHS[per]}",
         empty="no contract in force has recurring value",
         question=question,
-        excluded=tuple(excluded),
+        excluded=tuple(sorted(excluded)),
         remarks=question.shared((one.account for one in amounts), on),
     ).figure(amounts)
+
+
+def _by_contract(amount: Amount) -> str:
+    return amount.contract_id
 
 
 def _day(on: date) -> Period:
@@ -153,7 +157,7 @@ def movements(
         raise ValidationError.of("portfolio", "level", "contract", "is not offered here: accounts or parents move")
     excluded: list[Excluded] = []
     found = [_moved(one, question) for one in _courses(contracts, question, excluded)]
-    return _told(found, question, tuple(excluded))
+    return _told(found, question, tuple(sorted(excluded)))
 
 
 class _Step(NamedTuple):

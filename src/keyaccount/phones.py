@@ -204,6 +204,48 @@ def international(text: str, region: str | None) -> str | None:
     return numbers[0].international if numbers else None
 
 
+def readable(text: str, region: str | None) -> bool:
+    """Say whether a number can be read in a region: whether `international` gives a form, but much quicker.
+
+    What cannot fail is not parsed: a country code there is with enough digits behind it, and plain digits in a known
+    region that do not begin as a call abroad does.
+
+    >>> readable("+49 89 1234-0", None), readable("089 1234", None), readable("reception", "DE")
+    (True, False, False)
+    """
+    return _surely_read(_written(text), region) or bool(_numbers(text, region))
+
+
+def _surely_read(written: _Written, region: str | None) -> bool:
+    digits = written.main
+    if written.letters or not _FEWEST_SURE <= len(digits) <= _MOST_SURE:
+        return False
+    if written.plus:
+        return any(digits[:length] in _country_codes() for length in range(1, _LONGEST_CODE + 1))
+    abroad = _going_abroad(region)
+    return abroad is not None and abroad.match(digits) is None
+
+
+_FEWEST_SURE, _MOST_SURE = 8, 15
+
+
+@lru_cache(maxsize=1)
+def _country_codes() -> frozenset[str]:
+    import phonenumbers  # late: see _parse
+
+    return frozenset(map(str, phonenumbers.COUNTRY_CODE_TO_REGION_CODE))
+
+
+@lru_cache(maxsize=_CACHED)
+def _going_abroad(region: str | None) -> re.Pattern[str] | None:
+    """Return what is dialled before a country code in a region; None for a region nobody knows."""
+    import phonenumbers  # late: see _parse
+
+    code = _known(region)
+    metadata = phonenumbers.PhoneMetadata.metadata_for_region(code, None) if code else None
+    return re.compile(metadata.international_prefix) if metadata and metadata.international_prefix else None
+
+
 # --- comparing ------------------------------------------------------------------------------------
 
 

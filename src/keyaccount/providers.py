@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import traceback
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
 from typing import Any, TypeAlias, TypeVar
 
 import attrs
 
+from keyaccount import contracts
+from keyaccount.catalogue import KINDS
 from keyaccount.errors import ValidationError, logger, shown
 from keyaccount.facts import Facts
 from keyaccount.model.entity import Entity
+from keyaccount.model.links import Link
 from keyaccount.model.notes import Severity
+from keyaccount.money import Money
+from keyaccount.succession import Standing
 from keyaccount.values import FrozenMap
 from keyaccount.view import View
 from keyaccount.visibility import ComputedNote, Subject
@@ -159,7 +165,7 @@ def promises(facts: Facts, subject: Subject) -> Iterator[ComputedNote]:
         late = facts.overdue.get(contact or organisation or "", ())
         if late:
             since = late[0].follow_up_on
-            text = f"{len(late)} overdue follow-up{'s' if len(late) > 1 else ''}, the oldest due {since}"
+            text = f"{counted(len(late), 'overdue follow-up')}, the oldest due {since}"
             params = {"activity_ids": tuple(a.id for a in late), "since": since}
             yield ComputedNote(text, Severity.WARNING, "promises", params, organisation, contact)
 
@@ -175,9 +181,131 @@ def broken_glass(facts: Facts, subject: Subject) -> Iterator[ComputedNote]:
             yield ComputedNote(text, Severity.WARNING, "break-glass", params, organisation_id=organisation_id)
 
 
+def open_contracts(facts: Facts, subject: Subject) -> Iterator[ComputedNote]:
+    """Name the contracts in force, by kind, renewed or not."""
+    for organisation_id in subject.organisation_ids:
+        by_kind: defaultdict[str, list[str]] = defaultdict(list)
+        for standing in facts.agreed.get(organisation_id, ()):
+            if standing.in_force(facts.on):
+                by_kind[standing.known.kind].append(standing.known.id)
+        if by_kind:
+            kinds = sorted(by_kind, key=lambda kind: (-len(by_kind[kind]), kind))
+            text = f"Open contracts: {', '.join(f'{len(by_kind[kind])} {kind}' for kind in kinds)}"
+            params = {"contract_ids": FrozenMap({kind: tuple(by_kind[kind]) for kind in kinds})}
+            yield ComputedNote(text, code="open-contracts", params=FrozenMap(params), organisation_id=organisation_id)
+
+
+def open_projects(facts: Facts, subject: Subject) -> Iterator[ComputedNote]:
+    """Name the projects that are open."""
+    for organisation_id in subject.organisation_ids:
+        links = facts.projects.get(organisation_id, ())
+        if links:
+            text = f"{counted(len(links), 'open project')}: {_listed(_title(link) for link in links)}"
+            params = FrozenMap({"link_ids": tuple(link.id for link in links)})
+            yield ComputedNote(text, code="open-projects", params=params, organisation_id=organisation_id)
+
+
+def open_orders(facts: Facts, subject: Subject) -> Iterator[ComputedNote]:
+    """Count the order items that are still to be delivered."""
+    for organisation_id in subject.organisation_ids:
+        orders = facts.orders.get(organisation_id, ())
+        if orders:
+            items = sum(len(order.lines) for order in orders)
+            text = f"{counted(items, 'open order item')} in {counted(len(orders), 'order')}"
+            params = FrozenMap({"items": items, "order_ids": tuple(order.id for order in orders)})
+            yield ComputedNote(text, code="open-orders", params=params, organisation_id=organisation_id)
+
+
+def overdue_invoices(facts: Facts, subject: Subject) -> Iterator[ComputedNote]:
+    """Warn of invoices past due with something still to be paid at the end of the day; disputed ones are counted in."""
+    for organisation_id in subject.organisation_ids:
+        late = [i for i in facts.unpaid.get(organisation_id, ()) if i.open_amount_on(facts.on).units > 0]
+        if not late:
+            continue
+        due = {
+            one: [i.open_amount_on(facts.on) for i in late if i.currency == one] for one in {i.currency for i in late}
+        }
+        sums = tuple(Money.total(due[currency], currency) for currency in sorted(due))
+        disputed = sum(invoice.disputed for invoice in late)
+        text = f"{counted(len(late), 'overdue invoice')}: {' and '.join(str(money.rounded()) for money in sums)}"
+        text += f", the oldest due {late[0].due_on}{f', {disputed} disputed' if disputed else ''}"
+        ids = tuple(invoice.id for invoice in late)
+        params = FrozenMap({"invoice_ids": ids, "open": sums, "since": late[0].due_on, "disputed": disputed})
+        yield ComputedNote(text, Severity.WARNING, "overdue-invoices", params, organisation_id)
+
+
+def renewal_window(facts: Facts, subject: Subject) -> Iterator[ComputedNote]:
+    """Warn of contracts from the day their alert is due to their end, while neither renewed nor terminated."""
+    for organisation_id in subject.organisation_ids:
+        windows = [
+            window
+            for standing in facts.agreed.get(organisation_id, ())
+            if (window := _window(standing, facts.on, facts.lead))
+        ]
+        if windows:
+            windows.sort()
+            told = (
+                f"{KINDS['Contract'].told(facts.contracts[id])} ({_until(end, by, facts.on)})"
+                for end, by, id in windows
+            )
+            text = f"{counted(len(windows), 'contract')} to renew: {_listed(told)}"
+            params = {
+                "contract_ids": tuple(id for *_, id in windows),
+                "ends": windows[0][0],
+                "notice_by": windows[0][1],
+            }
+            yield ComputedNote(text, Severity.WARNING, "renewal-window", FrozenMap(params), organisation_id)
+
+
+def _window(standing: Standing, on: date, lead: contracts.Lead) -> tuple[date, date, str] | None:
+    """Return the end, the notice deadline and the id of a contract that is in its renewal window on a day, or None."""
+    deadline = contracts.deadline_of(standing)
+    if standing.end is None or deadline is None or standing.known.terminated or standing.successors:
+        return None
+    alert = contracts.alert_before(deadline, standing.known.kind, standing.known.account, lead)
+    begun = max(alert, standing.known.start)
+    return (standing.end, deadline, standing.known.id) if begun <= on <= standing.end else None
+
+
+def _until(end: date, deadline: date, on: date) -> str:
+    notice = f", notice by {deadline}" if on <= deadline < end else ""
+    return f"ends {end}{notice}"
+
+
+def _title(link: Link) -> str:
+    return link.title or link.reference or link.id
+
+
+_MOST_NAMED = 3
+
+
+def _listed(names: Iterable[str]) -> str:
+    """Name the first few, and say how many more there are; each of them short enough to be read in passing."""
+    told = [name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…" for name in names]
+    more = len(told) - _MOST_NAMED
+    return ", ".join(told[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+_LONGEST_NAME = 100
+
+
+def counted(number: int, what: str) -> str:
+    """Put a number before a word.
+
+    >>> counted(1, "order"), counted(2, "order")
+    ('1 order', '2 orders')
+    """
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 SHIPPED: dict[str, Callable[[Facts, Subject], Iterable[ComputedNote]]] = {
     "break-glass": broken_glass,
     "manager": manager,
+    "open-contracts": open_contracts,
+    "open-orders": open_orders,
+    "open-projects": open_projects,
+    "overdue-invoices": overdue_invoices,
     "promises": promises,
+    "renewal-window": renewal_window,
     "vip": vip,
 }

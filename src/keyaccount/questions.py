@@ -59,7 +59,11 @@ class Options(TypedDict, total=False):
 
 @attrs.frozen
 class Question:
-    """A metric's period, day and options, checked."""
+    """A metric's period, day and options, checked.
+
+    The contracts in force on `opening` are the balance at the start of the period, those on `closing` at its end: the
+    days before (None where the calendar begins later). `rates` convert amounts.
+    """
 
     period: Period
     on: date
@@ -72,6 +76,21 @@ class Question:
     currency: str | None = None
     exchange: Exchange | None = None
     grouped: bool = False
+    rates: Rates = attrs.field(init=False)
+    opening: date | None = attrs.field(init=False)
+    closing: date | None = attrs.field(init=False)
+
+    @rates.default
+    def _rates(self) -> Rates:
+        return Rates(self.currency, self.exchange)
+
+    @opening.default
+    def _opening(self) -> date | None:
+        return _day_before(self.period.start)
+
+    @closing.default
+    def _closing(self) -> date | None:
+        return _day_before(self.period.end)
 
     def __attrs_post_init__(self) -> None:
         """Refuse what makes no sense; a misspelt word is named with the nearest right one."""
@@ -96,21 +115,6 @@ class Question:
                 hint = nearest(name, known)
                 raise ValidationError.of("portfolio", name, options[name], f"is no option of a metric{hint}")
         return cls(Period.of(period), on, **options)
-
-    @property
-    def rates(self) -> Rates:
-        """The rates amounts are converted at."""
-        return Rates(self.currency, self.exchange)
-
-    @property
-    def opening(self) -> date | None:
-        """The day whose contracts in force are the balance at the start; None where the calendar begins later."""
-        return _day_before(self.period.start)
-
-    @property
-    def closing(self) -> date | None:
-        """The day whose contracts in force are the balance at the end."""
-        return _day_before(self.period.end)
 
     @property
     def unfinished(self) -> tuple[str, ...]:

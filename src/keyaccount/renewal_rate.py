@@ -71,7 +71,7 @@ def renewal_rate(
         empty="no contract was due",
         question=question,
         level=level,
-        excluded=tuple(excluded),
+        excluded=tuple(sorted(excluded)),
     ).figure(rows)
 
 
@@ -95,6 +95,8 @@ def _due(contracts: Iterable[Contract], question: Question, excluded: list[Exclu
                 if row.known.start < period.end and (row.last is None or row.last >= period.start):
                     excluded.append(Excluded(row.known.id, "open-ended: never due"))
                 continue
+            if row.end < period.start:
+                continue
             rows += [
                 (row, outcome)
                 for outcome in outcomes_of(row, period, question.on, grace)
@@ -105,16 +107,20 @@ def _due(contracts: Iterable[Contract], question: Question, excluded: list[Exclu
 
 def _counted(due: Iterable[_Due], question: Question) -> Iterator[Entry]:
     if question.level == "contract":
-        for batch in due:
-            for _, one in batch.rows:
-                yield _entry(one.organisation_id, [one], question)
+        found = [one for batch in due for _, one in batch.rows]
+        for one in sorted(found, key=_by_day):
+            yield _entry(one.organisation_id, [one], question)
         return
     units: defaultdict[str, list[Outcome]] = defaultdict(list)
     for batch in due:
         for _, one in batch.rows:
             units[question.unit(one.organisation_id)].append(one)
     for unit in sorted(units):
-        yield _entry(unit, sorted(units[unit], key=lambda one: (one.due_on, one.contract_id)), question)
+        yield _entry(unit, sorted(units[unit], key=_by_day), question)
+
+
+def _by_day(one: Outcome) -> tuple[date, str]:
+    return one.due_on, one.contract_id
 
 
 def _entry(unit: str, rows: list[Outcome], question: Question) -> Entry:
@@ -143,7 +149,7 @@ def _may_change(one: Outcome) -> bool:
 def _worth(due: Iterable[_Due], question: Question, excluded: list[Excluded]) -> Iterator[Entry]:
     rates = question.rates
     for batch in due:
-        for row, one in batch.rows:
+        for row, one in sorted(batch.rows, key=_by_day_of_pair):
             own, value = yearly(row.known), row.known.value
             if own is None or value is None:
                 excluded.append(Excluded(one.contract_id, _no_value(row.known)))
@@ -175,6 +181,10 @@ def _worth(due: Iterable[_Due], question: Question, excluded: list[Excluded]) ->
                 inferred=int(one.inferred),
                 provisional=_may_change(one),
             )
+
+
+def _by_day_of_pair(pair: tuple[Standing, Outcome]) -> tuple[date, str]:
+    return _by_day(pair[1])
 
 
 def _renewed(row: Standing, day: date, currency: str, batch: _Due, question: Question) -> Fraction | int:

@@ -126,7 +126,7 @@ def plain(value: Any) -> Any:
         return {name: plain(item) for name, item in _fields(value)}
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
+    if isinstance(value, (Sequence, set, frozenset)):
         return [plain(item) for item in value]
     return str(value)
 
@@ -143,7 +143,7 @@ def _fields(value: Any) -> Iterator[tuple[str, Any]]:
 
 
 @functools.cache
-def _names(cls: type) -> tuple[str, ...]:
+def _names(cls: Any) -> tuple[str, ...]:
     names = [field.name for field in _attributes(cls) if not field.name.startswith("_")]
     return tuple(sorted(names, key=lambda name: name != "id"))
 

@@ -46,8 +46,8 @@ def account_retention(
             question.parts(one.account, question.period.start),
             int(bool(one.after)),
             1,
-            tuple(one.after),
-            tuple(one.before),
+            tuple(sorted(one.after)),
+            tuple(sorted(one.before)),
         )
         for unit, one in sorted(cohort.items())
     ]
@@ -58,7 +58,7 @@ def account_retention(
         empty="no account was active at the start",
         question=question,
         level=question.level,
-        excluded=tuple(excluded),
+        excluded=tuple(sorted(excluded)),
         provisional=bool(question.unfinished),
         remarks=(*question.unfinished, *_shared(cohort, question)),
     ).figure(rows)
@@ -100,7 +100,9 @@ def _retention(
             if start.amount:
                 end = one.end.get(currency) or _Balance()
                 kept = min(start.amount, end.amount) if gross else end.amount
-                rows.append(Entry(unit, parts, kept, start.amount, tuple(end.ids), tuple(start.ids), currency))
+                rows.append(
+                    Entry(unit, parts, kept, start.amount, tuple(sorted(end.ids)), tuple(sorted(start.ids)), currency)
+                )
     kept_is = "the lesser of its recurring value at the start and at the end" if gross else "its value at the end"
     counted = {"account": "account", "parent": "ultimate parent", "contract": "contract with its successors"}
     return Ratio(
@@ -110,7 +112,7 @@ def _retention(
         empty="no account had recurring value at the start",
         question=question,
         level=question.level,
-        excluded=tuple(excluded),
+        excluded=tuple(sorted(excluded)),
         provisional=bool(question.unfinished),
         remarks=(*question.unfinished, *_shared(cohort, question)),
     ).figure(rows)
@@ -163,15 +165,19 @@ def _add(
     after = closing is not None and row.in_force(closing)
     if not (before or after):
         return
-    one = found.setdefault(unit, _Member(account))
+    one = found.get(unit)
+    if one is None:
+        one = found[unit] = _Member(account)
     one.before += [id] * before
     one.after += [id] * after
-    worth = _worth(row, question) if values else None
+    at_start = values and before and opening is not None and row.counts(opening)
+    at_end = values and after and closing is not None and row.counts(closing)
+    worth = _worth(row, question) if at_start or at_end else None
     if worth is not None:
         amount, currency = worth
-        if opening is not None and row.counts(opening):
+        if at_start:
             one.start.setdefault(currency, _Balance()).add(amount, id)
-        if closing is not None and row.counts(closing):
+        if at_end:
             one.end.setdefault(currency, _Balance()).add(amount, id)
 
 

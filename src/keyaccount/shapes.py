@@ -216,6 +216,7 @@ class Exact(Shape):
 
     low: int = -1_000_000_000
     high: int = 1_000_000_000
+    required: bool = True
 
     def normal(self, value: Any) -> Any:
         """Take ints and numbers written as text; bring decimals to their shortest form."""
@@ -224,6 +225,8 @@ class Exact(Shape):
 
     def reason(self, value: Any) -> str | None:
         """Refuse what is no Decimal within the bounds, or has too many places."""
+        if value is None and not self.required:
+            return None
         if not isinstance(value, Decimal) or not value.is_finite():
             return "must be a Decimal, an int or text; a float is not exact"
         if not self.low <= value <= self.high:

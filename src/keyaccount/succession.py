@@ -110,10 +110,14 @@ def known(contract: Contract, on: date) -> Known | str:
     start, signed = contract.starts_on or date.min, contract.signed_on
     if signed is None or signed > on:
         return f"draft: not signed by {on}"
-    ends, last = ends_of(contract), last_day(contract, known_on=on)
+    given = contract.terminated_on
+    if given is None and contract.renewal_term is None and contract.initial_term is None:  # as most are, and quick
+        last = contract.ends_on
+        ends = None if last is None else Ends(last, last, 0, 0, contract.notice)
+    else:
+        ends, last = ends_of(contract), last_day(contract, known_on=on)
     if last is not None and last < start:
         return f"never in force: ended on {last}, before its first day"
-    given = contract.terminated_on
     terminated = given is not None and given <= on
     if terminated and not contract.terminated_to and ends is not None and not ends.every:
         terminated = given <= ends.first  # type: ignore[operator]  # later, it had ended by itself
@@ -189,7 +193,7 @@ def _infer(rows: list[Known], named: Mapping[str, object], matching: Matching) -
         for row in rows
         if row.last is not None
         and row.id not in named
-        and (len(pools.get((row.account, row.kind), ())) > 1 or row.account in frames)
+        and (len(pools.get((row.account, row.kind), ())) > (not row.predecessors) or row.account in frames)
     ]
     ended.sort()
     taken: dict[str, Known] = {}
@@ -207,6 +211,8 @@ def _nearest(
     pool: list[tuple[date, str, Known]], row: Known, end: date, matching: Matching
 ) -> tuple[int, date, str, Known] | None:
     """Return the free candidate that starts nearest to the day after the end, looking both ways from it."""
+    if not pool:
+        return None
     target = end + ONE_DAY if end < date.max else end
     first = _shift(end, -matching.early_days)
     last = _shift(target, matching.grace_days)
@@ -260,6 +266,8 @@ def standings(
 
 def _standing(row: Known, after: tuple[Known, ...], inferred: bool, on: date) -> Standing:  # noqa: FBT001
     last, ends = row.last, row.ends
+    if last is not None and not after:
+        return Standing(row, (), False, last, last, last)
     taking_over = min((one.start for one in after if not one.add_on), default=None) if after else None
     if last is not None:
         end: date | None = last

@@ -14,6 +14,7 @@ import attrs
 
 from keyaccount import access
 from keyaccount.catalogue import Kind, kind_of
+from keyaccount.contracts import LEAD_DAYS, Lead
 from keyaccount.errors import AccessDenied, NotFound, ValidationError
 from keyaccount.model.entity import Entity
 from keyaccount.model.organisations import Organisation
@@ -47,6 +48,7 @@ class Work:
     unit: StorageUnit
     act: Act
     policy: access.AccessPolicy
+    lead: Lead = LEAD_DAYS
     request: Request | None = None
     replays: bool = False
     closed: bool = False
@@ -134,9 +136,9 @@ class View:
         """Return the readable records of a kind that meet the conditions."""
         return cast("list[E]", list(self.work.unit.find(self.query(cls, **given))))
 
-    def stream(self, kind: Kind) -> Iterator[Entity]:
-        """Yield all readable records of a kind by id, page by page, at the one state of this work."""
-        query = attrs.evolve(self.query(kind.cls, order="id"), limit=STREAMED)
+    def stream(self, kind: Kind, **given: Any) -> Iterator[Entity]:
+        """Yield the readable records of a kind that meet conditions, by id, page by page, at one state."""
+        query = attrs.evolve(self.query(kind.cls, order="id", **given), limit=STREAMED)
         while rows := self.work.unit.gather([query])[0]:
             yield from rows
             query = attrs.evolve(query, after=place(query, rows[-1]))

@@ -12,26 +12,37 @@ import pytest
 
 import keyaccount as ka
 from keyaccount.areas.activities import Activities
+from keyaccount.areas.billing import Billing
+from keyaccount.areas.contracts import Contracts
 from keyaccount.areas.merging import Merging
 from keyaccount.areas.notes import ServiceNotes
 from keyaccount.areas.people import People
+from keyaccount.areas.portfolio import Portfolio
+from keyaccount.areas.renewals import RenewalWork
 from keyaccount.results import Result
 
 NAMES = set(
     """
     DEPUTY EVERYONE KEY_ACCOUNT_MANAGER TEAM_MEMBER AccessDenied AccessPolicy Acknowledgement Activity Address
     Assignment Book BreakGlass BusinessCard ClientGroup ComputedNote ConflictError Contact ContactRole Context
-    Contract Decision Desk ExpectedProvider Figure Grant GroupMembership Invoice KeyAccountError
-    KeyAccountStatus Line Link Location MissingExtra Money NoPrice NotFound NoteCategory Notes Order
-    Organisation Payment Period Position Principal Problem Product Provider ReadOnly Reference Responsible Right
-    ServiceNote Severity StorageDamaged StorageUnavailable Substitution Term Unit UnknownContext User
-    ValidationError VisibleNote __version__ at_least at_most between days demo is_none months one_of open unit
-    user
+    Contract Decision Desk Dump ExpectedProvider Figure Grant GroupMembership Import Invoice KeyAccountError
+    KeyAccountStatus Line Link Location MissingExtra Money NoPrice NotFound NoteCategory Notes Opportunity Order
+    Organisation Panel Payment Period Position Principal Problem Product Progress Provider ReadOnly Reference
+    Renewal RenewalStep Responsible Right ServiceNote Severity StorageDamaged StorageUnavailable Substitution Term
+    Unit UnknownContext User ValidationError VisibleNote __version__ at_least at_most between column days demo
+    is_none lines_from months one_of open unit user
     """.split()
 )
 CALLS = {
-    ka.Desk: "activities caller card count find get history may merging mine notes notes_for people put put_many "
-    "readable_ids remove search service_notes transaction user_id",
+    ka.Desk: "activities billing caller card contracts count daily data_quality dump find from_frame get "
+    "health_check history load may merging mine notes notes_for panel people portfolio put put_many "
+    "read_csv readable_ids remove renewals search service_notes transaction user_id",
+    Billing: "ageing overdue",
+    Contracts: "cover due expired_unrenewed notice_deadlines state",
+    RenewalWork: "advance analysis lose open_renewals raise_alerts sign",
+    Portfolio: "account_retention average_value call_to_meeting concentration contribution_margin days_since_contact "
+    "days_to_first_action discount_depth expired_unrenewed gross_retention growth movements net_retention "
+    "order_decline pipeline recurring renewal_rate win_ratio",
     People: "assign break_glass deputise end_assignment grant hand_over make_private open_up org_chart orphaned "
     "responsible revoke special_contact special_contacts vacant_roles vips who_may_read",
     Activities: "done follow_ups history last_contact log",
@@ -67,7 +78,11 @@ def test_names_do_not_depend_on_what_was_imported_before() -> None:
 
 def test_everything_public_is_explained() -> None:
     """Every public class and call has a docstring, and results are frozen and slotted."""
-    metrics = ("figures", "contracts", "succession", "questions", "renewal_rate", "retention", "movements", "expiring")
+    metrics = (
+        *("figures", "contracts", "succession", "questions", "renewal_rate", "retention", "movements", "expiring"),
+        *("turnover", "revenue", "decline", "concentration", "margins", "opportunities", "attention", "billing"),
+        *("promises", "actions", "health", "health_page", "health_text"),
+    )
     for module in (
         "desk",
         "book",
@@ -77,6 +92,9 @@ def test_everything_public_is_explained() -> None:
         "responsible",
         "providers",
         "areas.people",
+        "panel",
+        "data_quality",
+        "mailing",
         *metrics,
     ):
         for name, value in vars(importlib.import_module(f"keyaccount.{module}")).items():

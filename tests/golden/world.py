@@ -12,6 +12,7 @@ import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -158,6 +159,25 @@ def _address(purpose: str) -> Option:
     return Option("addresses", lambda town: ka.Address(purpose, town=town, country="DE"), adds=True)
 
 
+def _paid(word: str) -> ka.Payment:
+    """Read a payment: `2026-11-10:40`, in euros."""
+    on, _, amount = word.partition(":")
+    return ka.Payment(day(on), euros(amount))
+
+
+def euros(word: str) -> ka.Money:
+    """Read an amount in euros."""
+    return ka.Money(Decimal(word), "EUR")
+
+
+def _ordered(number: str) -> tuple[ka.Line, ...]:
+    return tuple(ka.Line(f"product-{n}", unit_price=euros("1")) for n in range(int(number)))
+
+
+def _months(number: str) -> ka.Term:
+    return ka.months(int(number))
+
+
 AS = {"as": Option("id", str)}
 NAME = {"name": Option("name", str)}
 SPAN = {
@@ -170,7 +190,10 @@ PHONES = {"phones": Option("phones", several)}
 CONTEXTS = {"in": Option("contexts", several), "in no contexts": Option("contexts", value=())}
 NOTE = {
     "says": Option("text", str),
-    "about activity": Option("about", lambda word: ka.Reference("Activity", word)),
+    **{
+        f"about {kind.lower()}": Option("about", lambda word, kind=kind: ka.Reference(kind, word))  # type: ignore[misc]
+        for kind in ("Activity", "Contract", "Order", "Invoice", "Link")
+    },
     "INFO": Option("severity", value=ka.Severity.INFO),
     "WARNING": Option("severity", value=ka.Severity.WARNING),
     "STOP": Option("severity", value=ka.Severity.STOP),
@@ -188,7 +211,7 @@ NOTE = {
 ASSIGNMENT = {**SPAN, **COVERING, **AS}
 GRANT = {**SPAN, **COVERING, **AS}
 MANAGER = {"role": ka.KEY_ACCOUNT_MANAGER}
-FORMS = (
+FORMS: tuple[Form, ...] = (
     Form("unit {id}", ka.Unit, {"under": Option("parent_id", maybe), "head": Option("head_id", maybe), **NAME}),
     Form(
         "user {id}",
@@ -268,6 +291,60 @@ FORMS = (
         },
     ),
 )
+_KEPT: tuple[Form, ...] = (
+    Form(
+        "contract {id} at {organisation_id}",
+        ka.Contract,
+        {
+            "kind": Option("kind", str),
+            "title": Option("title", str),
+            "number": Option("number", str),
+            "signed": Option("signed_on", day),
+            "unsigned": Option("signed_on", value=None),
+            "from": Option("starts_on", day),
+            "until": Option("ends_on", day),
+            "notice": Option("notice", _months),
+            "notice days": Option("notice", lambda word: ka.days(int(word))),
+            "rolls": Option("renewal_term", _months),
+            "terminated": Option("terminated_on", day),
+            "to": Option("terminated_to", day),
+            "after": Option("predecessor_ids", several),
+        },
+        fixed={"kind": "maintenance", "signed_on": date(2024, 12, 1), "starts_on": date(2025, 1, 1)},
+    ),
+    Form(
+        "order {id} at {organisation_id}",
+        ka.Order,
+        {"state": Option("state", str), "number": Option("number", str), "items": Option("lines", _ordered)},
+        fixed={"ordered_on": date(2026, 9, 1)},
+    ),
+    Form(
+        "invoice {id} at {organisation_id}",
+        ka.Invoice,
+        {
+            "number": Option("number", str),
+            "of": Option("net", euros),
+            "of dollars": Option("net", lambda word: ka.Money(Decimal(word), "USD")),
+            "due": Option("due_on", day),
+            "paid": Option("payments", _paid, adds=True),
+            "credit note": Option("kind", value="credit note"),
+            "disputed": Option("disputed"),
+        },
+        fixed={"issued_on": date(2026, 9, 1), "net": euros("100")},
+    ),
+    Form(
+        "link {id} at {organisation_id}",
+        ka.Link,
+        {
+            "project": Option("kind", value="project"),
+            "ticket": Option("kind", value="ticket"),
+            "title": Option("title", str),
+            "closed": Option("state", value="closed"),
+        },
+        fixed={"kind": "project"},
+    ),
+)
+FORMS += _KEPT
 KINDS = {form.cls.__name__.lower(): form.cls for form in FORMS} | {"note": ka.ServiceNote, "category": ka.NoteCategory}
 
 

@@ -7,9 +7,11 @@ import importlib.util
 import json
 import pickle
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -17,7 +19,7 @@ import attrs
 import pytest
 
 import keyaccount as ka
-from keyaccount import contracts, portfolio
+from keyaccount import billing, contracts, health, portfolio
 from keyaccount.catalogue import KINDS
 from keyaccount.results import Result, Rows, plain
 from keyaccount.shapes import Refer, Text, shapes_of
@@ -74,6 +76,7 @@ def told() -> list[Any]:
             extra=FrozenMap({"n": 1, "tags": ("a", "b"), "deep": FrozenMap({"x": None})}),
         ),
         ka.Contact("ingo", name="Ingo", vip=True, birthday=date(1970, 2, 28)),
+        ka.Contact("loose", name="At no organisation"),
         ka.Position(
             "job", contact_id="ingo", organisation_id="acme", phones=("+49 89 1234567",), role="invoices", title="Head"
         ),
@@ -114,6 +117,9 @@ def told() -> list[Any]:
         desk.search("acme"),
         people.responsible(organisation="acme"),
         people.vips(),
+        people.vips().to_csv(Path(tempfile.mkdtemp()) / "cards.csv"),
+        desk.panel("acme"),
+        office.data_quality(),
         people.special_contacts("acme"),
         activities.follow_ups(),
         activities.last_contact("acme"),
@@ -163,12 +169,36 @@ def told_of_contracts() -> list[Any]:
     ]
 
 
-ANSWERS = told() + told_of_contracts()
+def told_of_mondays() -> list[Any]:
+    """Ask for one answer of each sort about revenue, receivables, contact and health."""
+    on, then, now = date(2026, 2, 1), date(2025, 11, 1), datetime(2025, 12, 1, tzinfo=UTC)
+    bill = ka.Invoice("i", organisation_id="acme", issued_on=then, due_on=then, net=ka.Money(100, "EUR"))
+    met = ka.Activity("m", organisation_id="acme", kind="meeting", at=now, by_id="volker", follow_up_on=then)
+    deal = ka.Opportunity("o", organisation_id="acme", kind="upsell", value=ka.Money(5, "EUR"), expected_on=then)
+    lease = ka.Contract("c", organisation_id="acme", signed_on=then, starts_on=then, ends_on=on)
+    gone = ka.Contract("d", organisation_id="acme", kind="old", signed_on=then, starts_on=then, ends_on=then)
+    known = portfolio.Accounts.of([ka.Organisation("acme", name="ACME <AG>")])
+    facts: Any = {"invoices": [bill], "opportunities": [deal], "activities": [met]}
+    check = health.health_check(on=on, orders=[], contracts=[lease, gone], accounts=known, by="sector", **facts)
+    return [
+        portfolio.growth([bill], on=on),
+        billing.overdue([bill], on=on),
+        billing.ageing([bill], on=on, by="sector"),
+        portfolio.to_update([deal], on=on),
+        portfolio.coverage([met], [bill], on=on, accounts=known),
+        check,
+        health.daily(on=on, **facts),
+        deal,
+    ]
+
+
+ANSWERS = told() + told_of_contracts() + told_of_mondays()
 
 
 EUROS = ka.Money("1.50", "EUR")
 NEEDED: dict[str, dict[str, Any]] = {
     "Contract": {"starts_on": date(2026, 1, 1), "value": EUROS, "notice": ka.months(3)},
+    "Renewal": {"raised_on": date(2026, 11, 1), "due_on": date(2026, 12, 31), "steps": (ka.RenewalStep(to="lost"),)},
     "Order": {"ordered_on": date(2026, 1, 1), "lines": (ka.Line("p", unit_price=EUROS),)},
     "Invoice": {
         "issued_on": date(2026, 1, 1),

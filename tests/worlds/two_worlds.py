@@ -20,6 +20,7 @@ import os
 import pkgutil
 import re
 import sys
+import tempfile
 import time
 import warnings
 from collections import Counter
@@ -29,6 +30,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import islice
 from operator import attrgetter
+from pathlib import Path
 from random import Random
 from types import SimpleNamespace
 from typing import Any, TypeAlias, TypeVar, cast
@@ -41,6 +43,7 @@ from keyaccount import shapes, values
 from keyaccount.catalogue import KINDS
 from keyaccount.model.aliases import Alias
 from keyaccount.model.entity import Entity
+from keyaccount.model.renewals import Renewal, RenewalStep
 from keyaccount.model.rights import BreakGlass, Substitution
 from keyaccount.providers import Sight
 from keyaccount.queries import above
@@ -91,6 +94,7 @@ WORDS = {
     "kind": ("call", "meeting", "visit", "e-mail", "note"),
     "text": ("pays late", "call before ten", "never on Fridays", "address to Ms Schulz"),
     "says": ("a fingerprint",),
+    "url": ("https://x.example/1",),
 }
 CONTEXTS = ("crm", "phone", "documents", "documents.invoice", "service")
 DAYS = (None, *(TODAY + timedelta(days) for days in (-900, -400, -90, -1, 0, 1, 60, 500)))
@@ -219,7 +223,21 @@ def _address(c: Chooser) -> ka.Address:
     return ka.Address(lines=("Street 1",), town=c.one(WORDS["town"]), country=c.one(WORDS["country"]))
 
 
+def _amount(c: Chooser) -> ka.Money:
+    """Choose an amount, seldom in another currency."""
+    return ka.Money(c.random.randint(0, 900), "USD" if c.chance(0.05) else "EUR")
+
+
+def _a_day(c: Chooser) -> date:
+    """Choose a day around today."""
+    return TODAY + timedelta(c.random.randint(-500, 200))
+
+
 VALUES: dict[type, Callable[[Chooser], Any]] = {
+    ka.Line: lambda c: ka.Line(c.one(("pump", "seal")), Decimal(c.random.randint(1, 9)), ka.Money(5, "EUR")),
+    ka.Payment: lambda c: ka.Payment(_a_day(c), ka.Money(c.random.randint(1, 300), "EUR")),
+    ka.Term: lambda c: ka.months(c.one((1, 3, 12))),
+    RenewalStep: lambda c: RenewalStep(at=MOMENT, by_id=c.one(STEPS), before="alerted", to="analysing"),
     ka.Address: _address,
     ka.Location: lambda c: ka.Location(latitude=Decimal(48), longitude=Decimal(c.random.randint(0, 90))),
     ka.Principal: _principal,
@@ -233,7 +251,10 @@ MADE: dict[type, Callable[[Chooser, str, Any], Any]] = {
     shapes.Text: _text,
     shapes.Flag: lambda c, _, __: c.chance(0.3),
     shapes.Number: lambda c, _, __: c.random.randint(0, 9),
-    shapes.Day: lambda c, _, __: c.one(DAYS),
+    shapes.Day: lambda c, _, shape: c.one(DAYS[1:] if shape.required else DAYS),
+    shapes.Whole: lambda c, _, __: c.random.randint(-9, 9) * 10**4,
+    shapes.Exact: lambda c, _, __: Decimal(c.random.randint(0, 9)),
+    shapes.Amount: lambda c, _, __: _amount(c),
     shapes.Moment: lambda c, _, __: MOMENT + timedelta(hours=c.random.randint(-9000, 9000)),
     shapes.Choice: lambda c, _, shape: c.one(shape.words),
     shapes.Rank: lambda c, _, shape: c.one(list(shape.of)),
@@ -268,6 +289,40 @@ def moments(c: Chooser) -> dict[str, Any]:
     return {"opens_at": opens, "closes_at": opens + timedelta(minutes=60)}
 
 
+def _agreed(c: Chooser) -> dict[str, Any]:
+    """Agree on something, mostly signed, ended or about to end, with predecessors or without."""
+    return {
+        "organisation_id": c.id("Organisation"),
+        "kind": c.one(CONTRACTS),
+        "signed_on": c.maybe(TODAY - timedelta(c.random.randint(0, 600)), 0.8),
+        "starts_on": TODAY + timedelta(c.random.randint(-700, 40)),
+        "ends_on": c.maybe(TODAY + timedelta(c.random.randint(41, 200)), 0.8),
+        "predecessor_ids": tuple(dict.fromkeys(c.id("Contract") for _ in range(c.one((0, 0, 1, 2))))),
+        "value": c.maybe(ka.Money(c.random.randint(1, 9) * 100, "EUR"), 0.8),
+    }
+
+
+def _ordered(c: Chooser) -> dict[str, Any]:
+    return {
+        "organisation_id": c.id("Organisation"),
+        "ordered_on": _a_day(c),
+        "state": c.one(("open", "open", "closed")),
+    }
+
+
+def _billed(c: Chooser) -> dict[str, Any]:
+    euros, late = ka.Money(c.random.randint(100, 500), "EUR"), TODAY - timedelta(c.random.randint(0, 90))
+    days = {"issued_on": late - timedelta(30), "due_on": c.maybe(late, 0.8)}
+    return {"organisation_id": c.id("Organisation"), "net": euros, "gross": None, **days}
+
+
+def _worked_on(c: Chooser) -> dict[str, Any]:
+    days = {"raised_on": TODAY - timedelta(9), "due_on": TODAY + timedelta(50)}
+    return {"organisation_id": c.id("Organisation"), "contract_id": c.id("Contract"), "reason": "price", **days}
+
+
+CONTRACTS = ("maintenance", "hosting")
+POINTERS = ("project", "project", "task", "ticket", "warranty")
 Fixed = Callable[[Chooser], dict[str, Any]]
 KINDS_MADE: dict[str, Fixed] = {
     "Unit": lambda c: {"name": c.one(NAMES), "parent_id": c.maybe(c.id("Unit"))},
@@ -295,9 +350,21 @@ KINDS_MADE: dict[str, Fixed] = {
     "ExpectedProvider": lambda _: {},
     "Acknowledgement": lambda c: {"note_id": c.id("ServiceNote"), "user_id": c.one(STEPS)},
     "Activity": lambda c: {"organisation_id": c.maybe(c.id("Organisation"), 0.8), "kind": c.one(WORDS["kind"])},
+    "ClientGroup": lambda c: {"name": c.one(NAMES)},
+    "GroupMembership": lambda c: {"organisation_id": c.id("Organisation"), "group_id": c.id("ClientGroup")},
+    "KeyAccountStatus": lambda c: {"organisation_id": c.id("Organisation")},
+    "Contract": _agreed,
+    "Renewal": _worked_on,
+    "Product": lambda c: {"name": c.one(NAMES)},
+    "Order": _ordered,
+    "Invoice": _billed,
+    "Link": lambda c: {"organisation_id": c.id("Organisation"), "kind": c.one(POINTERS)},
 }
 """The fields of each kind that are not left to its shapes alone."""
-WRITTEN = ("Organisation", "Contact", "Position", "Assignment", "Grant", "ServiceNote", "Activity", "Acknowledgement")
+WRITTEN: tuple[str, ...] = (
+    *("Organisation", "Contact", "Position", "Assignment", "Grant", "ServiceNote", "Activity", "Acknowledgement"),
+    *("Contract", "Order", "Invoice", "Link", "GroupMembership", "KeyAccountStatus"),
+)
 
 
 def made(c: Chooser, kind: str, **fixed: Any) -> Entity:
@@ -361,6 +428,8 @@ US = (
     Substitution("v-absent", "other", "kam"),
     ka.NoteCategory("payment", contexts=("documents", "phone")),
     ka.NoteCategory("promise", contexts=("crm",)),
+    ka.ClientGroup("group-a", name="A customers"),
+    ka.ClientGroup("group-b", name="B customers"),
 )
 HIDDEN_REFS = tuple(f"href-{number}" for number in range(4))
 MINE = (ka.user("me"), ka.unit("team"), ka.unit("sales"), ka.EVERYONE)
@@ -426,6 +495,7 @@ def visible(c: Chooser, variant: Variant) -> Scene:
         scene.add(c.shaped(ka.ServiceNote, id=f"v-note-{number}", **_seen_note(c)))
     for number, note in enumerate(c.some(scene.of(ka.ServiceNote), 4)):
         scene.add(c.shaped(ka.Acknowledgement, id=f"v-seen-{number}", note_id=note.id, user_id=c.one(STEPS)))
+    _business(c, scene, "v", c.seen["Organisation"])
     _choose_moved(c, scene)
     return scene
 
@@ -494,6 +564,62 @@ def _seen_note(c: Chooser) -> dict[str, Any]:
     }
 
 
+def _business(c: Chooser, scene: Scene, mark: str, homes: Sequence[str]) -> None:
+    """Add contracts, renewals, orders, invoices, pointers, groups and statuses at some organisations, and notes.
+
+    The references in them are to what hangs on the same organisations.
+    """
+    for kind, most in (("Contract", 8), ("Renewal", 3), ("Order", 4), ("Invoice", 5), ("Link", 6)):
+        own = [row.key for row in scene.of(KINDS["Contract"].cls) if row.key.startswith(f"{mark}-")]
+        for number in range(1 if kind == "Contract" else 0, c.random.randint(2, most)):
+            fixed = KINDS_MADE[kind](c) | {"organisation_id": c.one(homes)}
+            if kind == "Contract":
+                fixed["predecessor_ids"] = tuple(c.some(own, 1)) if c.chance(0.3) else ()
+            else:
+                fixed |= {"contract_id": c.one(own)} if kind in ("Renewal", "Link") else {}
+            if kind == "Renewal":
+                fixed |= {"successor_id": None, "state": c.one(("alerted", "alerted", "analysing", "lost"))}
+            row = c.shaped(KINDS[kind].cls, id=f"{mark}-{kind.lower()}-{number}", **fixed)
+            scene.add(row)
+            own += [row.key] if kind == "Contract" else []
+    for number, home in enumerate(c.some(homes, 3)):
+        member = {"organisation_id": home, "group_id": c.one(("group-a", "group-b"))}
+        scene.add(c.shaped(ka.GroupMembership, id=f"{mark}-member-{number}", **member))
+        scene.add(c.shaped(ka.KeyAccountStatus, id=f"{mark}-status-{number}", organisation_id=home))
+    c.seen.update(scene.ids())
+    for number, kind in enumerate(("Contract", "Order", "Invoice", "Link")):
+        about = c.one([row.key for row in scene.of(KINDS[kind].cls) if row.key.startswith(f"{mark}-")])
+        note = {"organisation_id": c.one(homes), "contact_id": None, "about": ka.Reference(kind, about)}
+        scene.add(c.shaped(ka.ServiceNote, id=f"{mark}-about-{number}", **note, audience_unit_ids=()))
+
+
+def _entangle(c: Chooser, both: Scene, scene: Scene) -> None:
+    """Let hidden business and what is seen refer to each other.
+
+    Hidden contracts renew what is seen and are renewed by it; pointers and renewals that are seen name hidden
+    contracts; notes at organisations that are seen are about hidden business.
+    """
+    hidden = _hidden(both, ka.Contract)
+    for row in scene.of(ka.Contract):
+        if c.chance(0.3):
+            earlier = tuple(dict.fromkeys((*row.predecessor_ids, *c.some(hidden, 1))))
+            both.add(attrs.evolve(row, predecessor_ids=earlier))
+        if c.chance(0.3):
+            later: Any = both.rows["Contract", c.one(hidden)]
+            both.add(attrs.evolve(later, predecessor_ids=(*later.predecessor_ids, row.id)))
+    for link in scene.of(ka.Link):
+        if link.contract_id is None and c.chance(0.4):
+            both.add(attrs.evolve(link, contract_id=c.one(hidden)))
+    for renewal in scene.of(Renewal):
+        if c.chance(0.4):
+            both.add(attrs.evolve(renewal, successor_id=c.one(hidden)))
+    for number, kind in enumerate(("Contract", "Invoice")):
+        about = ka.Reference(kind, c.one(_hidden(both, KINDS[kind].cls)))
+        home = c.one([row.id for row in scene.of(ka.Organisation)])
+        given = {"organisation_id": home, "contact_id": None, "about": about, "audience_unit_ids": ()}
+        both.add(c.shaped(ka.ServiceNote, id=f"h-about-seen-{number}", **given))
+
+
 def with_hidden(c: Chooser, scene: Scene, variant: Variant, sandwich: tuple[str, str] | None) -> Scene:
     """Return the scene with records around it that the user may not read, and what refers to them."""
     both = Scene(dict(scene.rows), moved=scene.moved, joined=scene.joined, winner=scene.winner)
@@ -507,6 +633,8 @@ def with_hidden(c: Chooser, scene: Scene, variant: Variant, sandwich: tuple[str,
     for number in range(c.random.randint(1, 4)):
         note = c.one(_hidden(both, ka.ServiceNote))
         both.add(c.shaped(ka.Acknowledgement, id=f"h-seen-{number}", note_id=note, user_id=c.one(STEPS)))
+    _business(c, both, "h", _hidden(both, ka.Organisation))
+    _entangle(c, both, scene)
     return both
 
 
@@ -904,7 +1032,9 @@ GENERATORS: dict[str, list[Generator]] = {}
 WEIGHTS = {"desk.put": 10, "desk.find": 6, "desk.put_many": 2, "desk.remove": 2, "desk.card": 2, "desk.user_id": 0.2}
 WEIGHTS |= {"desk.history": 3, "desk.transaction": 2, "desk.service_notes.dismiss": 2, "desk.people.break_glass": 3}
 WEIGHTS |= {f"desk.people.{name}": 0.3 for name in ("who_may_read", "orphaned", "hand_over")}
-TRUSTED_ONLY = frozenset({"desk.people.who_may_read", "desk.people.orphaned"})
+WEIGHTS |= dict.fromkeys(("desk.read_csv", "desk.from_frame", "desk.load", "desk.dump"), 0.1)
+TRUSTED_ONLY = frozenset({"desk.people.who_may_read", "desk.people.orphaned", "desk.renewals.raise_alerts"})
+TRUSTED_ONLY |= {"desk.read_csv", "desk.from_frame", "desk.load", "desk.dump"}
 """Calls that a bound desk is always refused."""
 PAGED = frozenset({"desk.find", "desk.activities.history"})
 EVENTS: list[Generator] = []
@@ -1212,6 +1342,113 @@ def _card(c: Chooser) -> Given:
     return given(**whom(c), context=c.context(), on=c.day())
 
 
+@asks("desk.panel")
+def _panel(c: Chooser) -> Given:
+    return given(c.id("Organisation"), on=c.day())
+
+
+@asks("desk.data_quality")
+def _data_quality(c: Chooser) -> Given:
+    return given(on=c.day(0.2))
+
+
+@asks("desk.contracts.state")
+def _contract_state(c: Chooser) -> Given:
+    return given(c.id("Contract"), on=c.day())
+
+
+@asks("desk.contracts.cover")
+def _contract_cover(c: Chooser) -> Given:
+    return given(c.id("Organisation"), kind=c.maybe(c.one(CONTRACTS)), on=c.day())
+
+
+def dimension(c: Chooser) -> dict[str, Any]:
+    """Choose by what a list or a metric is split, and for which group; seldom by what there is not."""
+    by = c.one(("manager", "unit", "group", "sector", "country", "account", "mangaer"))
+    return {"by": c.maybe(by, 0.4), "group": c.maybe(c.one(("group-a", "group-b", "key accounts")), 0.3)}
+
+
+@asks("desk.contracts.due")
+@asks("desk.contracts.notice_deadlines")
+def _contracts_due(c: Chooser) -> Given:
+    return given(within_days=c.one((0, 60, 300)), on=c.day(), **dimension(c))
+
+
+@asks("desk.contracts.expired_unrenewed")
+def _contracts_expired(c: Chooser) -> Given:
+    return given(on=c.day(), **dimension(c))
+
+
+@asks("desk.portfolio.expired_unrenewed")
+@asks("desk.portfolio.recurring")
+def _portfolio_on(c: Chooser) -> Given:
+    return given(on=c.day(), **dimension(c))
+
+
+@asks("desk.portfolio.renewal_rate")
+@asks("desk.portfolio.account_retention")
+@asks("desk.portfolio.gross_retention")
+@asks("desk.portfolio.net_retention")
+@asks("desk.portfolio.movements")
+@asks("desk.portfolio.days_to_first_action")
+def _portfolio_in(c: Chooser) -> Given:
+    period = c.one(
+        (ka.Period.year(2026), ka.Period.year(2025), ka.Period.months_to(TODAY, 12), ka.Period.month(2026, 12))
+    )
+    return given(period, on=c.day(), level=c.maybe(c.one(("account", "contract", "parent")), 0.3), **dimension(c))
+
+
+@asks("desk.renewals.open_renewals")
+def _open_renewals(_: Chooser) -> Given:
+    return given()
+
+
+@asks("desk.renewals.analysis")
+def _renewal_analysis(c: Chooser) -> Given:
+    return given(c.id("Renewal"), on=c.day())
+
+
+@asks("desk.renewals.advance")
+def _advance(c: Chooser) -> Given:
+    return given(c.id("Renewal"), to=c.one(("alerted", "analysing", "proposing", "agreed", "signed")), note="a note")
+
+
+@asks("desk.renewals.lose")
+def _lose(c: Chooser) -> Given:
+    return given(c.id("Renewal"), reason="price")
+
+
+@asks("desk.renewals.sign")
+def _sign(c: Chooser) -> Script:
+    """Sign a contract of the same organisation that follows; or of any."""
+    renewal, after = c.id("Renewal"), made(c, "Contract", predecessor_ids=())
+    strays = c.chance(0.2)
+
+    def sign(side: Side) -> Any:
+        row = side.desk.get(Renewal, renewal)
+        given: Any = after if strays else attrs.evolve(cast("Any", after), organisation_id=row.organisation_id)
+        return side.desk.renewals.sign(renewal, contract=given)
+
+    return Script(f"{renewal} with {after}{', anywhere' if strays else ''}", sign)
+
+
+@asks("desk.renewals.raise_alerts")
+def _raise_alerts(c: Chooser) -> Given:
+    return given(on=c.day())
+
+
+@asks("desk.read_csv")
+@asks("desk.from_frame")
+def _bring_in(_: Chooser) -> Given:
+    return given(ka.Organisation, "nowhere.csv", columns={"Nr": "id"})
+
+
+@asks("desk.load")
+@asks("desk.dump")
+def _carry(_: Chooser) -> Given:
+    return given("nowhere")
+
+
 @asks("desk.caller")
 def _caller(c: Chooser) -> Given:
     number = c.one((*WORDS["phones"], "+49 89 1234-99", "+43 1 58858-12", "+49 89 1234567"))
@@ -1469,7 +1706,20 @@ NOT_ASKED = {
     "Subject.steps_up": "a subject is handed to providers only",
 }
 """Members of answers that are not looked at, by name or `Class.name`, with the reason."""
-MEMBERS: dict[str, Callable[[Any], Any]] = {}
+
+
+def _list_of(vips: Any) -> list[Any]:
+    """Write a mailing list, and return what was said and what is in it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "list.csv"
+        told = vips.to_csv(path)
+        return [attrs.evolve(told, path="list.csv"), path.read_text(encoding="utf-8-sig")]
+
+
+MEMBERS: dict[str, Callable[[Any], Any]] = {
+    "Vips.to_csv": _list_of,
+    "Invoice.open_amount_on": lambda invoice: invoice.open_amount_on(TODAY),
+}
 """How a member that needs arguments is asked, by `Class.name` of its owner: a function of the answer."""
 _known_members: dict[type, tuple[str, ...]] = {}
 

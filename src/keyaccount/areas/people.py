@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from datetime import date
 
 import attrs
@@ -12,32 +11,15 @@ from keyaccount.areas.appointments import Appointments
 from keyaccount.charts import OrgChart, chart
 from keyaccount.errors import NotFound, ValidationError, nearest
 from keyaccount.facts import gather
+from keyaccount.mailing import Vips, vips_of
 from keyaccount.model.contacts import Contact, ContactRole, Position
-from keyaccount.model.organisations import Address, Organisation
+from keyaccount.model.organisations import Organisation
 from keyaccount.model.rights import Assignment
 from keyaccount.queries import at_least, at_most, one_of
 from keyaccount.responsible import Responsible
 from keyaccount.results import Result, Rows
 from keyaccount.spans import by_start
-from keyaccount.values import fold
 from keyaccount.view import by_id, readers
-
-
-@attrs.frozen(repr=False)
-class Vip(Result):
-    """An important person of a customer's, where they are important, and where to write to them."""
-
-    contact: Contact
-    position: Position
-    organisation: Organisation
-    address: Address | None
-
-
-@attrs.frozen(repr=False)
-class Vips(Rows[Vip]):
-    """The VIPs, by name."""
-
-    rows: tuple[Vip, ...]
 
 
 @attrs.frozen(repr=False)
@@ -134,26 +116,12 @@ class People(Appointments):
             return SpecialContacts(card.special_contacts)
 
     def vips(self, *, on: date | None = None) -> Vips:
-        """Return the VIPs with a position in force at a readable organisation on a day (today), by name."""
+        """Return the VIPs with a position in force at a readable organisation on a day (today), by name.
+
+        `.to_csv(path)` writes them as a mailing list.
+        """
         with self._desk._view() as view:
-            people, positions, places = cards.vip_positions(view, self._desk._day(on, view))
-            contacts, organisations = by_id(people), by_id(places)
-            held: dict[str, list[Position]] = defaultdict(list)
-            for position in positions:
-                held[position.contact_id].append(position)
-            rows = [
-                Vip(
-                    contact, position, place, cards.address_of(contact, held[contact.id], organisations, asked=place.id)
-                )
-                for position in positions
-                if (contact := contacts.get(position.contact_id))
-                and (place := organisations.get(position.organisation_id))
-                and (contact.vip or position.vip)
-            ]
-            rows.sort(
-                key=lambda vip: (fold(vip.contact.name), vip.contact.id, fold(vip.organisation.name), vip.position.id)
-            )
-            return Vips(tuple(rows))
+            return vips_of(*cards.vip_positions(view, self._desk._day(on, view)))
 
     def vacant_roles(self, *, on: date | None = None) -> Vacancies:
         """Return the required roles that nobody holds at readable customers on a day (today), by organisation."""

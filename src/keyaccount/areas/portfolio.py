@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
+from decimal import Decimal
+from fractions import Fraction
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Unpack
 
-from keyaccount import portfolio
+from keyaccount import ledgers, portfolio, turnover
+from keyaccount.accounts import Accounts
 from keyaccount.calendars import Period
-from keyaccount.figures import Figure
+from keyaccount.decline import ALERT_ABOVE, Month
+from keyaccount.figures import Exchange, Figure, Figures, Rates
 from keyaccount.model.activities import Activity
 from keyaccount.model.renewals import Renewal
+from keyaccount.model.sales import Opportunity
+from keyaccount.money import Money
 from keyaccount.movements import Movements
 from keyaccount.queries import one_of
-from keyaccount.questions import Attribution, Level
+from keyaccount.questions import Attribution, Level, Question
 from keyaccount.rosters import Roster, day_of, roster
+from keyaccount.turnover import Basis
 from keyaccount.view import View
 
 if TYPE_CHECKING:
     from keyaccount.desk import Desk
+
+F = TypeVar("F", Figure, Figures)
 
 
 class Asked(TypedDict, total=False):
@@ -113,15 +123,146 @@ class Portfolio:
                 **options,
             )
 
+    # -- over invoices, orders, opportunities and activities
+
+    def growth(self, *, basis: Basis = "invoices", **asked: Unpack[Asked]) -> Figures:
+        """Return for each account how much more it turned over in twelve months than in the twelve before.
+
+        None with a reason for an account in its first year, or with nothing before to compare with.
+        """
+        return self._turnover(portfolio.growth_windows, portfolio.growth_of, basis, asked)
+
+    def average_value(self, *, basis: Basis = "invoices", **asked: Unpack[Asked]) -> Figure:
+        """Return what was turned over in twelve months divided by the number of accounts, those with nothing too."""
+        return self._turnover(portfolio.average_windows, portfolio.average_of, basis, asked)
+
+    def concentration(
+        self, *, basis: Basis = "invoices", top: Sequence[int] = (1, 5, 10), **asked: Unpack[Asked]
+    ) -> Figure:
+        """Return the share of the largest accounts in the turnover of twelve months, and how concentrated it is."""
+        return self._turnover(
+            portfolio.concentration_windows, partial(portfolio.concentration_of, top=top), basis, asked
+        )
+
+    def order_decline(
+        self,
+        *,
+        basis: Basis = "orders",
+        month: Month = "closed",
+        alert_above: Fraction | Decimal | int = ALERT_ABOVE,
+        minimum_base: Money | None = None,
+        **asked: Unpack[Asked],
+    ) -> Figures:
+        """Return for each account how much less it ordered in the last closed month than in the one before.
+
+        Above a fifth is an alert. `month="to date"` compares the running month with as many days of the last.
+        """
+        rule = partial(portfolio.decline_of, month=month, alert_above=alert_above, minimum_base=minimum_base)
+        return self._turnover(partial(portfolio.decline_windows, month=month), rule, basis, asked)
+
+    def contribution_margin(self, *, basis: Basis = "invoices", **asked: Unpack[Asked]) -> Figures:
+        """Return for each account the share of twelve months' turnover that is left after cost, where lines say it."""
+        return self._documents(portfolio.contribution_margin, basis, asked)
+
+    def discount_depth(self, *, basis: Basis = "invoices", **asked: Unpack[Asked]) -> Figures:
+        """Return for each account what share of the list value of twelve months was given away as discount."""
+        return self._documents(portfolio.discount_depth, basis, asked)
+
+    def days_since_contact(
+        self, *, per: Literal["account", "contact", "group"] = "account", **asked: Unpack[Asked]
+    ) -> Figures:
+        """Return the days since the last contact in both directions, by account, contact or group."""
+        with self._desk._view() as view:
+            day = self._desk._day(asked.get("on"), view)
+            met, held = ledgers.contacts(view, day)
+            known = ledgers.customers(view, (row.organisation_id for row in met if row.organisation_id))
+            options = self._given(view, known.accounts, asked)
+            return portfolio.days_since_contact(met, per=per, positions=held, zone=self._desk._book.zone, **options)
+
+    def win_ratio(
+        self,
+        period: Period | tuple[date, date],
+        *,
+        measure: Literal["count", "value"] = "count",
+        renewals: bool = False,
+        **asked: Unpack[Asked],
+    ) -> Figure:
+        """Return the share of the opportunities decided in a period that were won; renewals apart from new ones."""
+        with self._desk._view() as view:
+            rows, options = self._opportunities(view, asked)
+            return portfolio.win_ratio(rows, period, measure=measure, renewals=renewals, **options)
+
+    def pipeline(self, **asked: Unpack[Asked]) -> Figure:
+        """Return the value of the open opportunities, and their value weighted by probability."""
+        with self._desk._view() as view:
+            rows, options = self._opportunities(view, asked)
+            return portfolio.pipeline(rows, **options)
+
+    def call_to_meeting(
+        self, period: Period | tuple[date, date], *, within_days: int = 14, **asked: Unpack[Asked]
+    ) -> Figure:
+        """Return the share of answered calls of a period that led to a meeting with the same contact."""
+        with self._desk._view() as view:
+            rows = view.find(Activity, kind=one_of(("call", "meeting", "visit")), order="at")
+            known = ledgers.customers(view, (row.organisation_id for row in rows if row.organisation_id))
+            options = self._given(view, known.accounts, asked)
+            return portfolio.call_to_meeting(
+                rows, period, within_days=within_days, zone=self._desk._book.zone, **options
+            )
+
+    # -- the ways they are asked
+
     def _figure(self, metric: Callable[[Roster, dict[str, Any]], Figure], asked: Asked) -> Figure:
         with self._desk._view() as view:
             found = roster(view)
             return metric(found, self._options(view, found, asked))
 
+    def _turnover(
+        self,
+        windows: Callable[[date], Mapping[str, Period]],
+        rule: Callable[[turnover.Turnover, Question], F],
+        basis: Basis,
+        asked: Asked,
+    ) -> F:
+        """Ask a rule over sums: the windows it needs are added up by the storage."""
+        with self._desk._view() as view:
+            day = self._desk._day(asked.get("on"), view)
+            rates = Rates(asked.get("currency"), self._exchange(asked))
+            spans = windows(day)
+            found = ledgers.turnover(view, spans, basis, rates, self._desk._view)
+            known = ledgers.customers(view, ledgers.accounts_in(found))
+            given = self._given(view, known.accounts, asked)
+            question = turnover.asked(next(iter(spans.values())), given.pop("on"), given)
+            return rule(ledgers.of_customers(found, known), question)
+
+    def _documents(self, metric: Any, basis: Basis, asked: Asked) -> Figures:
+        """Ask a rule over the documents of twelve months, which are read page by page."""
+        with self._desk._view() as view:
+            day = self._desk._day(asked.get("on"), view)
+            known = ledgers.customers(view)
+            rows = (
+                row
+                for row in ledgers.documents(view, basis, Period.months_to(day, 12))
+                if known.has(row.organisation_id)
+            )
+            found: Figures = metric(rows, basis=basis, **self._given(view, known.accounts, asked))
+            return found
+
+    def _opportunities(self, view: View, asked: Asked) -> tuple[list[Opportunity], dict[str, Any]]:
+        rows = view.find(Opportunity, order="id")
+        known = ledgers.customers(view, (row.organisation_id for row in rows))
+        return rows, self._given(view, known.accounts, asked)
+
     def _options(self, view: View, found: Roster, asked: Asked) -> dict[str, Any]:
+        return self._given(view, found.accounts, asked)
+
+    def _given(self, view: View, accounts: Accounts, asked: Asked) -> dict[str, Any]:
         given: dict[str, Any] = {name: value for name, value in asked.items() if name != "on"}
-        exchange = self._desk._book.exchange if given.get("currency") is not None else None
-        return {**given, "on": self._desk._day(asked.get("on"), view), "accounts": found.accounts, "exchange": exchange}
+        day = self._desk._day(asked.get("on"), view)
+        return {**given, "on": day, "accounts": accounts, "exchange": self._exchange(asked)}
+
+    def _exchange(self, asked: Asked) -> Exchange | None:
+        return self._desk._book.exchange if asked.get("currency") is not None else None
 
 
 def _alerts(view: View, found: Roster, period: Any, options: dict[str, Any], lead: Any) -> list[portfolio.Alert]:

@@ -9,6 +9,7 @@ from fractions import Fraction
 
 import attrs
 
+from keyaccount.calendars import ONE_DAY
 from keyaccount.model.entity import Entity, identity, name_field
 from keyaccount.model.organisations import line
 from keyaccount.money import Money, minor_places
@@ -17,6 +18,7 @@ from keyaccount.shapes import Amount, Checked, Choice, Day, Exact, Flag, Many, N
 LINES = 10_000
 ORDER_STATES = ("draft", "open", "confirmed", "shipped", "delivered", "invoiced", "closed", "cancelled")
 TO_BE_DELIVERED = frozenset({"open", "confirmed", "shipped"})
+_SECOND_DAY = date.min + ONE_DAY
 COUNTED = frozenset(ORDER_STATES) - {"draft", "cancelled"}
 
 
@@ -188,6 +190,12 @@ class Invoice(Entity):
             if left <= 0 < before:
                 settled = payment.paid_on
         return settled if left <= 0 else None
+
+    @property
+    def open_until(self) -> date | None:
+        """The last day at whose end something was still open; None while something is."""
+        settled = self.settled_on
+        return None if settled is None else max(settled, _SECOND_DAY) - ONE_DAY
 
     @property
     def _sign(self) -> int:

@@ -173,7 +173,7 @@ def _indexes(table: Table) -> Iterator[tuple[str, ...]]:
 
 _INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
     "acknowledgement": (("note_id", "user_id"),),
-    "activity": (("organisation_id", "at"), ("open", "follow_up_on")),
+    "activity": (("organisation_id", "at"), ("open", "follow_up_on"), ("at", "id")),
     "alias": (("old_id", "id"),),
     "contact": (("vip", "id"),),
     "contract": (("last_day", "organisation_id"), ("ends_on", "id")),
@@ -186,8 +186,8 @@ _INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "link": (("organisation_id", "kind", "open", "dated_on"),),
     "order": (
-        ("organisation_id", "ordered_on", "currency", "net_units"),
-        ("ordered_on", "organisation_id", "currency", "net_units"),
+        ("organisation_id", "ordered_on", "currency", "net_units", "state"),
+        ("ordered_on", "organisation_id", "currency", "net_units", "state"),
         ("open", "organisation_id"),
         ("number", "id"),
     ),

@@ -1,0 +1,463 @@
+"""It is Monday: how is each account, and what is to be done? The health check, and its short form for each day.
+
+The rows are put together from facts that a storage, an engine of data frames or a host's own lists supply alike: sums
+over `invoice_windows` and `order_windows`, contracts, open invoices and opportunities, last contacts, open promises.
+A signal nobody supplied is absent from the rows, not zero.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, date, tzinfo
+from fractions import Fraction
+from typing import Any, Generic, TypeVar, Unpack
+
+import attrs
+
+from keyaccount import actions, billing, decline, revenue
+from keyaccount.accounts import NOBODY
+from keyaccount.actions import QUIET_DAYS, ToDo
+from keyaccount.attention import Contacted, last_contacts
+from keyaccount.billing import OverdueInvoice, OverdueInvoices
+from keyaccount.calendars import Period
+from keyaccount.errors import ValidationError
+from keyaccount.expiring import DueContract, ExpiredContract, due, expired
+from keyaccount.figures import rounded, shown_in_order
+from keyaccount.health_page import page
+from keyaccount.model.activities import Activity
+from keyaccount.model.commerce import Invoice, Order
+from keyaccount.model.contacts import Position
+from keyaccount.model.contracts import Contract
+from keyaccount.model.rights import BreakGlass
+from keyaccount.model.sales import OPPORTUNITY_KINDS, Opportunity
+from keyaccount.money import Money
+from keyaccount.opportunities import StaleOpportunities, StaleOpportunity, to_update, weight
+from keyaccount.promises import BrokenPromise, BrokenPromises, broken_promises
+from keyaccount.questions import Options, Question
+from keyaccount.results import Result, Rows
+from keyaccount.turnover import Sums, Turnover, Units, by_unit, mixed, turnover
+
+T = TypeVar("T")
+Amounts = tuple[Money, ...]
+"""One amount for each currency, in the order of their codes; nothing where it is nothing."""
+
+WITHIN_DAYS = 60
+SIGNALS: Mapping[str, tuple[str, ...]] = {
+    "invoiced": ("invoiced", "invoiced_before", "growth", "growth_reason"),
+    "decline": ("decline", "decline_reason", "alert", "seasonal"),
+    "contracts": ("due", "expired"),
+    "overdue": ("overdue", "oldest_overdue", "all_disputed", "overdue_ids"),
+    "opportunities": ("opportunities", "pipeline", "weighted", "to_update"),
+    "contact": ("last_contact",),
+    "promises": ("promises",),
+}
+"""The signals, and the fields of a row each of them fills; what has no rules yet (a health score) is not among them."""
+
+
+# ---- facts ---------------------------------------------------------------------------------------------------------
+
+
+def invoice_windows(on: date) -> dict[str, Period]:
+    """Return the windows of invoices that a health check needs."""
+    return revenue.growth_windows(on)
+
+
+def order_windows(on: date) -> dict[str, Period]:
+    """Return the windows of orders that a health check needs."""
+    return decline.decline_windows(on)
+
+
+@attrs.frozen(eq=False)
+class HealthFacts:
+    """What a health check is made of; None is a signal that nobody supplied.
+
+    `invoiced` and `ordered` are sums over `invoice_windows` and `order_windows`. `open_invoices` may hold settled ones
+    too, `opportunities` closed ones, `promises` any activity. `progress` is what was done for the renewal of a contract
+    so far, by its id.
+    """
+
+    invoiced: Turnover | None = None
+    ordered: Turnover | None = None
+    contracts: Sequence[Contract] | None = None
+    open_invoices: Iterable[Invoice] | None = None
+    opportunities: Sequence[Opportunity] | None = None
+    contacts: Mapping[str, Contacted] | None = None
+    promises: Iterable[Activity] | None = None
+    progress: Mapping[str, str] = attrs.field(factory=dict)
+
+
+# ---- results -------------------------------------------------------------------------------------------------------
+
+
+@attrs.frozen(repr=False)
+class HealthRow(Result):
+    """How one account is. `signals` says which of the fields were asked about; the others are not in `to_dict()`.
+
+    `invoiced` are the 12 months to the day; `growth` is against the 12 months before, `decline` that of the last closed
+    month against the one before: None with a reason. `alert` marks a decline above 20 %, `seasonal` says that the same
+    month last year was no better. `due` are contracts that end, or whose notice deadline comes, within 60 days, each
+    with what was `done` so far. `overdue` is open and past due, in all for up to `oldest_overdue` days.
+    """
+
+    organisation_id: str
+    name: str
+    signals: tuple[str, ...]
+    invoiced: Amounts = ()
+    invoiced_before: Amounts = ()
+    growth: Fraction | None = None
+    growth_reason: str | None = None
+    decline: Fraction | None = None
+    decline_reason: str | None = None
+    alert: bool = False
+    seasonal: bool | None = None
+    due: tuple[DueContract, ...] = ()
+    expired: tuple[ExpiredContract, ...] = ()
+    overdue: Amounts = ()
+    oldest_overdue: int = 0
+    all_disputed: bool = False
+    overdue_ids: tuple[str, ...] = ()
+    opportunities: int = 0
+    pipeline: Amounts = ()
+    weighted: Amounts = ()
+    to_update: tuple[StaleOpportunity, ...] = ()
+    last_contact: Contacted | None = None
+    promises: tuple[BrokenPromise, ...] = ()
+    parts: tuple[str, ...] = ()
+    to_do: tuple[ToDo, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types, without the signals that are absent."""
+        absent = {field for signal, fields in SIGNALS.items() if signal not in self.signals for field in fields}
+        return {name: value for name, value in super().to_dict().items() if name not in absent}
+
+
+@attrs.frozen(repr=False)
+class HealthTotals(Result):
+    """The foot of a health check: the sums of its rows. `part` says of which part, None of all."""
+
+    accounts: int
+    invoiced: Amounts = ()
+    invoiced_before: Amounts = ()
+    alerts: int = 0
+    due: int = 0
+    expired: int = 0
+    overdue: Amounts = ()
+    opportunities: int = 0
+    pipeline: Amounts = ()
+    weighted: Amounts = ()
+    promises: int = 0
+    to_do: int = 0
+    part: str | None = None
+
+
+@attrs.frozen(repr=False)
+class HealthCheck(Rows[HealthRow]):
+    """One row for each account, the largest first; `totals` are the sums of the rows, and `parts` those by part."""
+
+    rows: tuple[HealthRow, ...]
+    totals: HealthTotals
+    on: date
+    signals: tuple[str, ...]
+    windows: Mapping[str, Period]
+    parts: tuple[HealthTotals, ...] | None = None
+    remarks: tuple[str, ...] = ()
+
+    def row(self, organisation_id: str) -> HealthRow:
+        """Return the row of an account; raise ValidationError where it has none."""
+        for row in self.rows:
+            if row.organisation_id == organisation_id:
+                return row
+        raise ValidationError.of("HealthCheck", "organisation_id", organisation_id, "has no row here")
+
+    def _repr_html_(self) -> str:
+        return page(self)
+
+
+@attrs.frozen(repr=False)
+class Daily(Result):
+    """The short form for each day: what is overdue, expansion opportunities to update, broken promises.
+
+    `opened` are private accounts that a steward has open by break-glass, for those who may read them.
+    """
+
+    on: date
+    overdue: OverdueInvoices
+    opportunities: StaleOpportunities
+    promises: BrokenPromises
+    opened: tuple[BreakGlass, ...] = ()
+
+
+# ---- the two calls -------------------------------------------------------------------------------------------------
+
+
+def health_check(
+    *,
+    on: date,
+    invoices: Iterable[Invoice] | None = None,
+    orders: Iterable[Order] | None = None,
+    contracts: Iterable[Contract] | None = None,
+    opportunities: Iterable[Opportunity] | None = None,
+    activities: Iterable[Activity] | None = None,
+    positions: Iterable[Position] = (),
+    progress: Mapping[str, str] | None = None,
+    quiet_days: int = QUIET_DAYS,
+    zone: tzinfo = UTC,
+    **options: Unpack[Options],
+) -> HealthCheck:
+    """Return how each account is on a day, from plain records; see `HealthRow`.
+
+    What is not given is a signal that is absent. Each iterable is read once, and of invoices only the open ones are
+    kept. Rows are the customers `accounts=` tells of, and every account that something is known of.
+    """
+    question = Question.of(Period(on, on), on, options)
+    happened = None if activities is None else list(activities)
+    unpaid: list[Invoice] = []
+    contacts = None
+    if happened is not None:
+        contacts = last_contacts(happened, on=on, positions=positions, zone=zone)
+    invoiced = None
+    if invoices is not None:
+        invoiced = turnover(_keeping_open(invoices, unpaid, on), invoice_windows(on), rates=question.rates)
+    facts = HealthFacts(
+        invoiced,
+        None if orders is None else turnover(orders, order_windows(on), basis="orders", rates=question.rates),
+        None if contracts is None else list(contracts),
+        None if invoices is None else unpaid,
+        None if opportunities is None else list(opportunities),
+        contacts,
+        happened,
+        progress or {},
+    )
+    return health_of(facts, on=on, quiet_days=quiet_days, zone=zone, **options)
+
+
+def _keeping_open(invoices: Iterable[Invoice], unpaid: list[Invoice], on: date) -> Iterator[Invoice]:
+    """Pass invoices on, and keep those of which something was open on a day: they are few."""
+    for invoice in invoices:
+        if invoice.open_amount_on(on).units:
+            unpaid.append(invoice)
+        yield invoice
+
+
+def daily(
+    *,
+    on: date,
+    invoices: Iterable[Invoice] = (),
+    opportunities: Iterable[Opportunity] = (),
+    activities: Iterable[Activity] = (),
+    zone: tzinfo = UTC,
+    **options: Unpack[Options],
+) -> Daily:
+    """Return the short form for a day: overdue invoices, expansion opportunities to update, broken promises."""
+    return Daily(
+        on,
+        billing.overdue(invoices, on=on, **options),
+        to_update(opportunities, on=on, **options),
+        broken_promises(activities, on=on, zone=zone, **options),
+    )
+
+
+def health_of(
+    facts: HealthFacts,
+    *,
+    on: date,
+    quiet_days: int = QUIET_DAYS,
+    zone: tzinfo = UTC,
+    **options: Unpack[Options],
+) -> HealthCheck:
+    """Return the health check from facts, whoever gathered them; group, manager and parts are those of the day."""
+    question = Question.of(Period(on, on), on, options)
+    if question.level != "account":
+        raise ValidationError.of("health check", "level", question.level, "is not offered here: its rows are accounts")
+    sight = _Sight.of(facts, question, zone)
+    rows = [sight.row(account, quiet_days) for account in sight.accounts()]
+    rows.sort(key=lambda row: (-sum(amount.units for amount in row.invoiced), row.organisation_id))
+    parts = None
+    if question.by is not None:
+        names = shown_in_order({part: 0 for row in rows for part in row.parts})
+        parts = tuple(totals([row for row in rows if name in row.parts], part=name) for name in names)
+    remarks = question.shared((row.organisation_id for row in rows), on)
+    return HealthCheck(tuple(rows), totals(rows), on, sight.signals, sight.windows, parts, remarks)
+
+
+def totals(rows: Sequence[HealthRow], *, part: str | None = None) -> HealthTotals:
+    """Return the foot: the sums of the rows, as they are shown."""
+    return HealthTotals(
+        len(rows),
+        _sum(row.invoiced for row in rows),
+        _sum(row.invoiced_before for row in rows),
+        sum(row.alert for row in rows),
+        sum(len(row.due) for row in rows),
+        sum(len(row.expired) for row in rows),
+        _sum(row.overdue for row in rows),
+        sum(row.opportunities for row in rows),
+        _sum(row.pipeline for row in rows),
+        _sum(row.weighted for row in rows),
+        sum(len(row.promises) for row in rows),
+        sum(len(row.to_do) for row in rows),
+        part,
+    )
+
+
+def _sum(columns: Iterable[Amounts]) -> Amounts:
+    found: defaultdict[str, int] = defaultdict(int)
+    for amounts in columns:
+        for amount in amounts:
+            found[amount.currency] += amount.units
+    return _amounts(found)
+
+
+def _amounts(units: Mapping[str, Units]) -> Amounts:
+    return tuple(amount for one, exact in sorted(units.items()) if (amount := rounded(exact, one)).units)
+
+
+# ---- one row -------------------------------------------------------------------------------------------------------
+
+
+class _ByAccount(Generic[T]):
+    """Rows by account; an account without any has none."""
+
+    __slots__ = ("rows",)
+
+    def __init__(self, rows: Iterable[T] = ()) -> None:
+        found: defaultdict[str, list[T]] = defaultdict(list)
+        for row in rows:
+            found[row.organisation_id].append(row)  # type: ignore[attr-defined]
+        self.rows = found
+
+    def of(self, account: str) -> tuple[T, ...]:
+        """Return the rows of an account."""
+        return tuple(self.rows.get(account, ()))
+
+
+@attrs.frozen(eq=False)
+class _Sight:
+    """All facts, by account."""
+
+    question: Question
+    facts: HealthFacts
+    signals: tuple[str, ...]
+    invoiced: Mapping[str, Sums]
+    ordered: Mapping[str, Sums]
+    due: _ByAccount[DueContract]
+    expired: _ByAccount[ExpiredContract]
+    overdue: _ByAccount[OverdueInvoice]
+    deals: _ByAccount[Opportunity]
+    to_update: _ByAccount[StaleOpportunity]
+    promises: _ByAccount[BrokenPromise]
+    numbers: Mapping[str, str]
+    windows: Mapping[str, Period]
+
+    @classmethod
+    def of(cls, facts: HealthFacts, question: Question, zone: tzinfo) -> _Sight:
+        """Gather the facts by account; an account is asked for, or not, when its row is made."""
+        on, all_of_them = question.on, attrs.evolve(question, group=None, by=None, accounts=NOBODY)
+        rates: Options = {"currency": question.currency, "exchange": question.exchange}
+        matching: Options = {"matching": question.matching}
+        contracts, deals = facts.contracts or (), facts.opportunities or ()
+        open_deals = [row for row in deals if row.open]
+        present = {
+            "invoiced": facts.invoiced is not None,
+            "decline": facts.ordered is not None,
+            "contracts": facts.contracts is not None,
+            "overdue": facts.open_invoices is not None,
+            "opportunities": facts.opportunities is not None,
+            "contact": facts.contacts is not None,
+            "promises": facts.promises is not None,
+        }
+        return cls(
+            question,
+            facts,
+            tuple(name for name, there in present.items() if there),
+            _sums(facts.invoiced, all_of_them),
+            _sums(facts.ordered, all_of_them),
+            _ByAccount(due(contracts, on=on, within_days=WITHIN_DAYS, progress=dict(facts.progress), **matching)),
+            _ByAccount(expired(contracts, on=on, **matching)),
+            _ByAccount(billing.overdue(facts.open_invoices or (), on=on, **rates)),
+            _ByAccount(open_deals),
+            _ByAccount(to_update(open_deals, on=on, kinds=OPPORTUNITY_KINDS)),
+            _ByAccount(broken_promises(facts.promises or (), on=on, zone=zone)),
+            {row.id: row.number for row in contracts if row.number},
+            {**invoice_windows(on), **order_windows(on)},
+        )
+
+    def accounts(self) -> list[str]:
+        """Return the accounts asked for: customers that are known, and those that something is known of."""
+        known = self.question.accounts.organisations.values()
+        found = {row.id for row in known if "customer" in row.relationships}
+        tables = (self.overdue, self.deals, self.promises)
+        found.update(self.invoiced, self.ordered, *(table.rows for table in tables), self.facts.contacts or ())
+        found.update(row.organisation_id for row in self.facts.contracts or ())
+        return sorted(one for one in found if self.question.asks_for(one, self.question.on))
+
+    def row(self, account: str, quiet_days: int) -> HealthRow:
+        """Return one row, with what to do."""
+        organisation = self.question.accounts.organisations.get(account)
+        row = HealthRow(
+            account,
+            account if organisation is None else organisation.name,
+            self.signals,
+            **self._turnover(self.invoiced.get(account)),
+            **self._decline(self.ordered.get(account)),
+            **self._money(account),
+            due=self.due.of(account),
+            expired=self.expired.of(account),
+            to_update=self.to_update.of(account),
+            last_contact=(self.facts.contacts or {}).get(account),
+            promises=self.promises.of(account),
+            parts=self.question.parts(account, self.question.on),
+        )
+        previous = self.windows[decline.PREVIOUS].start
+        steps = actions.to_do(row, numbers=self.numbers, previous=previous, quiet_days=quiet_days)
+        return attrs.evolve(row, to_do=steps)
+
+    def _turnover(self, one: Sums | None) -> dict[str, Any]:
+        if one is None or not one.amounts:
+            return {"growth_reason": "no turnover yet"}
+        fields = {
+            "invoiced": _amounts({currency: units[0] for currency, units in one.amounts.items()}),
+            "invoiced_before": _amounts({currency: units[1] for currency, units in one.amounts.items()}),
+        }
+        if len(one.amounts) > 1:
+            return {**fields, "growth_reason": mixed(sorted(one.amounts))}
+        ((now, before),) = one.amounts.values()
+        growth, reason = revenue.grown(now, before, one.first, self.windows[revenue.BEFORE])
+        return {**fields, "growth": growth, "growth_reason": reason}
+
+    def _decline(self, one: Sums | None) -> dict[str, Any]:
+        if one is None or not one.amounts:
+            return {"decline_reason": "no base: nothing in the month before"}
+        if len(one.amounts) > 1:
+            return {"decline_reason": mixed(sorted(one.amounts))}
+        ((last, before, year_ago),) = one.amounts.values()
+        found = decline.declined(last, before, year_ago)
+        return {
+            "decline": found.share,
+            "decline_reason": found.reason,
+            "alert": found.alert,
+            "seasonal": found.seasonal,
+        }
+
+    def _money(self, account: str) -> dict[str, Any]:
+        late, deals, rates = self.overdue.of(account), self.deals.of(account), self.question.rates
+        value: defaultdict[str, Units] = defaultdict(int)
+        weighted: defaultdict[str, Units] = defaultdict(int)
+        for deal in deals:
+            if deal.value is not None:
+                currency = deal.value.currency
+                value[rates.target(currency)] += rates.convert(deal.value.units, currency, self.question.on)
+                weighted[rates.target(currency)] += rates.convert(weight(deal), currency, self.question.on)
+        return {
+            "overdue": _sum((row.open_amount,) for row in late),
+            "oldest_overdue": max((row.days for row in late), default=0),
+            "all_disputed": bool(late) and all(row.disputed for row in late),
+            "overdue_ids": tuple(row.invoice_id for row in late),
+            "opportunities": len(deals),
+            "pipeline": _amounts(value),
+            "weighted": _amounts(weighted),
+        }
+
+
+def _sums(found: Turnover | None, question: Question) -> dict[str, Sums]:
+    return {} if found is None else {one.unit: one for one in by_unit(found, question, question.on)}
