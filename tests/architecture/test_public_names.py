@@ -33,9 +33,9 @@ NAMES = set(
     """.split()
 )
 CALLS = {
-    ka.Desk: "activities caller card contracts count data_quality dump find from_frame get history load may merging mine "
-    "notes notes_for panel people portfolio put put_many read_csv readable_ids remove renewals search service_notes "
-    "transaction user_id",
+    ka.Desk: "activities caller card contracts count data_quality dump find from_frame get history load may merging "
+    "mine notes notes_for panel people portfolio put put_many read_csv readable_ids remove renewals search "
+    "service_notes transaction user_id",
     Contracts: "cover due expired_unrenewed notice_deadlines state",
     RenewalWork: "advance analysis lose open_renewals raise_alerts sign",
     Portfolio: "account_retention days_to_first_action expired_unrenewed gross_retention movements net_retention "
