@@ -597,7 +597,7 @@ def _entangle(c: Chooser, both: Scene, scene: Scene) -> None:
     """Let hidden business and what is seen refer to each other.
 
     Hidden contracts renew what is seen and are renewed by it; pointers and renewals that are seen name hidden
-    contracts; notes at organisations that are seen are about hidden business.
+    contracts; notes at organisations that are seen are about hidden business, and renewals there work on it.
     """
     hidden = _hidden(both, ka.Contract)
     for row in scene.of(ka.Contract):
@@ -613,6 +613,9 @@ def _entangle(c: Chooser, both: Scene, scene: Scene) -> None:
     for renewal in scene.of(Renewal):
         if c.chance(0.4):
             both.add(attrs.evolve(renewal, successor_id=c.one(hidden)))
+    for number, home in enumerate(c.some([row.id for row in scene.of(ka.Organisation)], 2)):
+        work = _worked_on(c) | {"organisation_id": home, "contract_id": c.one(hidden), "successor_id": None}
+        both.add(c.shaped(Renewal, id=f"h-worked-on-{number}", **work))
     for number, kind in enumerate(("Contract", "Invoice")):
         about = ka.Reference(kind, c.one(_hidden(both, KINDS[kind].cls)))
         home = c.one([row.id for row in scene.of(ka.Organisation)])
