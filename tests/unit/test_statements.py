@@ -29,7 +29,7 @@ MOST = {
     "card of both": 12,
     "caller": 14,
     "notes_for": 8,
-    "panel": 14,
+    "panel": 15,
     "data_quality": 10,
     "contracts.state": 7,
     "contracts.cover": 8,
