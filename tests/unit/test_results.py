@@ -192,10 +192,25 @@ def told_of_mondays() -> list[Any]:
     ]
 
 
-ANSWERS = told() + told_of_contracts() + told_of_mondays()
+def told_of_renewals() -> list[Any]:
+    """Ask a desk about the work on one renewal, with an order and an invoice to analyse."""
+    with ka.open(clock=lambda: datetime(2026, 11, 21, 12, tzinfo=UTC)) as book:
+        office = book.trusted("test")
+        day, start = date(2026, 6, 1), date(2026, 1, 1)
+        office.put(
+            ka.Organisation("acme", name="ACME"),
+            ka.Contract("m-1", organisation_id="acme", signed_on=start, starts_on=start, ends_on=date(2026, 12, 31)),
+            ka.Order("o-1", organisation_id="acme", ordered_on=day, lines=(ka.Line("p", unit_price=EUROS),)),
+            ka.Invoice("i-1", organisation_id="acme", issued_on=day, due_on=day, net=EUROS),
+        )
+        raised = office.renewals.raise_alerts()
+        return [raised, office.renewals.open_renewals(), office.renewals.analysis(raised.raised[0].id)]
 
 
 EUROS = ka.Money("1.50", "EUR")
+ANSWERS = told() + told_of_contracts() + told_of_mondays() + told_of_renewals()
+
+
 NEEDED: dict[str, dict[str, Any]] = {
     "Contract": {"starts_on": date(2026, 1, 1), "value": EUROS, "notice": ka.months(3)},
     "Renewal": {"raised_on": date(2026, 11, 1), "due_on": date(2026, 12, 31), "steps": (ka.RenewalStep(to="lost"),)},
