@@ -20,16 +20,18 @@ from keyaccount.results import Result
 NAMES = set(
     """
     DEPUTY EVERYONE KEY_ACCOUNT_MANAGER TEAM_MEMBER AccessDenied AccessPolicy Acknowledgement Activity Address
-    Assignment Book BreakGlass BusinessCard ComputedNote ConflictError Contact ContactRole Context Decision
-    Desk ExpectedProvider Grant KeyAccountError Location MissingExtra Money NoPrice NotFound NoteCategory
-    Notes Organisation Period Position Principal Problem Provider ReadOnly Reference Responsible Right
-    ServiceNote Severity StorageDamaged StorageUnavailable Substitution Unit UnknownContext User
-    ValidationError VisibleNote __version__ at_least at_most between demo is_none one_of open unit user
+    Assignment Book BreakGlass BusinessCard ClientGroup ComputedNote ConflictError Contact ContactRole Context
+    Contract Decision Desk Dump ExpectedProvider Grant GroupMembership Import Invoice KeyAccountError
+    KeyAccountStatus Line Link Location MissingExtra Money NoPrice NotFound NoteCategory Notes Order Organisation
+    Payment Period Position Principal Problem Product Progress Provider ReadOnly Reference Responsible Right
+    ServiceNote Severity StorageDamaged StorageUnavailable Substitution Term Unit UnknownContext User
+    ValidationError VisibleNote __version__ at_least at_most between column days demo is_none lines_from months
+    one_of open unit user
     """.split()
 )
 CALLS = {
-    ka.Desk: "activities caller card count find get history may merging mine notes notes_for people put put_many "
-    "readable_ids remove search service_notes transaction user_id",
+    ka.Desk: "activities caller card count dump find from_frame get history load may merging mine notes notes_for "
+    "people put put_many read_csv readable_ids remove search service_notes transaction user_id",
     People: "assign break_glass deputise end_assignment grant hand_over make_private open_up org_chart orphaned "
     "responsible revoke special_contact special_contacts vacant_roles vips who_may_read",
     Activities: "done follow_ups history last_contact log",
@@ -65,7 +67,18 @@ def test_names_do_not_depend_on_what_was_imported_before() -> None:
 
 def test_everything_public_is_explained() -> None:
     """Every public class and call has a docstring, and results are frozen and slotted."""
-    for module in ("desk", "book", "cards", "visibility", "access", "responsible", "providers", "areas.people"):
+    for module in (
+        "desk",
+        "book",
+        "cards",
+        "visibility",
+        "access",
+        "responsible",
+        "providers",
+        "areas.people",
+        "exchange",
+        "dumps",
+    ):
         for name, value in vars(importlib.import_module(f"keyaccount.{module}")).items():
             if name.startswith("_") or not inspect.isclass(value) or not value.__module__.startswith("keyaccount"):
                 continue

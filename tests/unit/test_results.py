@@ -7,6 +7,7 @@ import importlib.util
 import json
 import pickle
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -130,10 +131,28 @@ def told() -> list[Any]:
         office.people.orphaned,
         lambda: office.history(ka.Organisation, "acme"),
         book.check,
+        *tables_of(office),
         lambda: office.merging.merge(ka.Organisation, office.put(ka.Organisation("w", name="W")).id, "acme"),
     )
     answers += [call() for call in calls]
     return answers
+
+
+def tables_of(office: ka.Desk) -> list[Any]:
+    """Return calls that read a table, and write the book to a folder."""
+    progress: list[ka.Progress] = []
+
+    def dump() -> ka.Dump:
+        with tempfile.TemporaryDirectory() as folder:
+            return office.dump(folder)
+
+    return [
+        lambda: office.from_frame(
+            ka.Product, [{"id": "p", "name": "Tea"}, {"id": "q", "name": ""}], keep_good=True, progress=progress.append
+        ),
+        lambda: progress[0],
+        dump,
+    ]
 
 
 ANSWERS = told()
