@@ -138,6 +138,7 @@ def told() -> list[Any]:
         office.people.orphaned,
         lambda: office.history(ka.Organisation, "acme"),
         book.check,
+        *tables_of(office),
         lambda: office.merging.merge(ka.Organisation, office.put(ka.Organisation("w", name="W")).id, "acme"),
     )
     answers += [call() for call in calls]
@@ -205,6 +206,23 @@ def told_of_renewals() -> list[Any]:
         )
         raised = office.renewals.raise_alerts()
         return [raised, office.renewals.open_renewals(), office.renewals.analysis(raised.raised[0].id)]
+
+
+def tables_of(office: ka.Desk) -> list[Any]:
+    """Return calls that read a table, and write the book to a folder."""
+    progress: list[ka.Progress] = []
+
+    def dump() -> ka.Dump:
+        with tempfile.TemporaryDirectory() as folder:
+            return office.dump(folder)
+
+    return [
+        lambda: office.from_frame(
+            ka.Product, [{"id": "p", "name": "Tea"}, {"id": "q", "name": ""}], keep_good=True, progress=progress.append
+        ),
+        lambda: progress[0],
+        dump,
+    ]
 
 
 EUROS = ka.Money("1.50", "EUR")
