@@ -132,8 +132,8 @@ def declined(
         return Decline(None, "no base: nothing in the month before", alert=False, seasonal=None)
     if before < minimum:
         return Decline(None, "no base: less than the minimum in the month before", alert=False, seasonal=None)
-    share = Fraction(before - last) / Fraction(before)
-    seasonal = Fraction(year_ago - last) / Fraction(year_ago) <= limit if year_ago > 0 else None
+    share = Fraction(before - last, before)
+    seasonal = Fraction(year_ago - last, year_ago) <= limit if year_ago > 0 else None
     return Decline(share, None, share > limit, seasonal)
 
 

@@ -304,7 +304,8 @@ def _sum(columns: Iterable[Amounts]) -> Amounts:
 
 
 def _amounts(units: Mapping[str, Units]) -> Amounts:
-    return tuple(amount for one, exact in sorted(units.items()) if (amount := rounded(exact, one)).units)
+    counted = ((one, exact) for one, exact in sorted(units.items()) if exact)
+    return tuple(amount for one, exact in counted if (amount := rounded(exact, one)).amount)
 
 
 # ---- one row -------------------------------------------------------------------------------------------------------
@@ -405,7 +406,7 @@ class _Sight:
         )
         previous = self.windows[decline.PREVIOUS].start
         steps = actions.to_do(row, numbers=self.numbers, previous=previous, quiet_days=quiet_days)
-        return attrs.evolve(row, to_do=steps)
+        return attrs.evolve(row, to_do=steps) if steps else row
 
     def _turnover(self, one: Sums | None) -> dict[str, Any]:
         if one is None or not one.amounts:

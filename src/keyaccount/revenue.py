@@ -102,7 +102,7 @@ def grown(now: Units, before: Units, since: date | None, window: Period) -> tupl
         return None, "first year"
     if before <= 0:
         return None, "nothing in the 12 months before" if before == 0 else "the 12 months before are below zero"
-    return Fraction(now - before) / Fraction(before), None
+    return Fraction(now - before, before), None
 
 
 def _growth_row(one: Sums, since: date | None, question: Question, trace: Trace) -> Figure:
