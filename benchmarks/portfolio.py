@@ -86,7 +86,8 @@ def exponent(times: dict[int, float]) -> float:
     """Fit how the time grows with the number: 1 is linear."""
     points = [(math.log(size), math.log(seconds)) for size, seconds in times.items()]
     mean_x, mean_y = (sum(side) / len(points) for side in zip(*points, strict=True))
-    return sum((x - mean_x) * (y - mean_y) for x, y in points) / sum((x - mean_x) ** 2 for x, _ in points)
+    slope: float = sum((x - mean_x) * (y - mean_y) for x, y in points) / sum((x - mean_x) ** 2 for x, _ in points)
+    return slope
 
 
 def main() -> None:

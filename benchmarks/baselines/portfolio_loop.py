@@ -140,7 +140,8 @@ def renewal_rate(contracts: Iterable[Any], start: date, end: date, on: date) -> 
 def account_retention(contracts: Iterable[Any], start: date, end: date, on: date) -> tuple[Any, ...]:
     """Return the share of accounts in force on both days, and the contracts on both sides."""
     rows, _, lasts, _ = settle(contracts, on)
-    before, then = defaultdict(list), defaultdict(list)
+    before: dict[str, list[str]] = defaultdict(list)
+    then: dict[str, list[str]] = defaultdict(list)
     for row in rows:
         last = lasts[row.id] or date.max
         for day, found in ((start - DAY, before), (end - DAY, then)):
@@ -165,7 +166,8 @@ def counted(row: Any, lasts: dict[str, Any], after: dict[str, Any]) -> date:
     """Return the last day a contract's value counts."""
     last: date = lasts[row.id] or date.max
     if row.id in after:
-        return min(last, min(one.starts_on for one in after[row.id]) - DAY)
+        takes_over: date = min(one.starts_on for one in after[row.id])
+        return min(last, takes_over - DAY)
     return last
 
 

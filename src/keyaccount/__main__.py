@@ -1,4 +1,4 @@
-"""The command line: `python -m keyaccount demo`, `load`, `dump`, `check`, `card`, `caller`."""
+"""The command line: `python -m keyaccount demo`, `load`, `dump`, `check`, `card`, `caller`, `health-check`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
+from datetime import date
 from pathlib import Path
 
 from keyaccount.book import Book, open
@@ -42,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _exchanged(given)
         with _book(given.file) as book:
             desk = book.desk(given.user) if given.user else book.trusted("command line")
+            if given.command == "health-check":
+                return _health_check(desk, given.on, as_json=given.json)
             card = _card(desk, given)
     except KeyAccountError as error:
         sys.stderr.write(f"{printable(str(error))}\n")
@@ -78,7 +81,10 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="look for damage, edits and lost history")
     check.add_argument("file", metavar="FILE")
     check.add_argument("--json", action="store_true", help="the same facts as JSON")
-    for command in (caller, card):
+    health = commands.add_parser("health-check", help="say how each account does, and what is to be done")
+    health.add_argument("file", metavar="FILE", help='"demo" for the demo company')
+    health.add_argument("--on", metavar="DAY", help="the day, as 2026-11-21; today without it")
+    for command in (caller, card, health):
         command.add_argument("--user", metavar="ID", help="as this user sees it; without it, everything")
         command.add_argument("--json", action="store_true", help="the same facts as JSON")
     return parser
@@ -129,6 +135,19 @@ def _loaded(folder: str, file: str, progress: Callable[[Progress], None] | None)
         if made:
             Path(file).unlink(missing_ok=True)
         raise
+
+
+def _health_check(desk: Desk, on: str | None, *, as_json: bool) -> int:
+    from keyaccount.health_text import health_text
+
+    try:
+        day = None if on is None else date.fromisoformat(on)
+    except ValueError:
+        raise ValidationError.of("command line", "--on", on, "is no day such as 2026-11-21") from None
+    found = desk.health_check(on=day)
+    told = json.dumps(found.to_dict(), ensure_ascii=True, indent=2) + "\n" if as_json else health_text(found)
+    sys.stdout.write(told)
+    return OK
 
 
 def _card(desk: Desk, given: argparse.Namespace) -> BusinessCard | None:

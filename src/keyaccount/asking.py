@@ -92,6 +92,14 @@ class Query:
     limit: int | None = None
     after: Key | None = None
 
+    @property
+    def asks_nothing(self) -> bool:
+        """Whether no row can answer: none is wanted, or one of no values at all."""
+        return self.limit == 0 or any(test.op in _OF_SEVERAL and not test.value for _, test in self.where)
+
+
+_OF_SEVERAL = ("one_of", "above", "below", "dialled")
+
 
 @attrs.frozen
 class Window:

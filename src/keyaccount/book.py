@@ -73,7 +73,7 @@ class Book:
         self.providers = _checked_providers(providers)
         self.exchange, self.lead = _checked_exchange(exchange), checked_lead(lead)
         self._storage = storage
-        self._zone = _zone(zone)
+        self.zone = _zone(zone)
         self._clock = clock
         self._closed = False
         self._furnish()
@@ -166,7 +166,7 @@ class Book:
             raise ValidationError.of("Book", "clock", moment, "must return a datetime that knows its time zone")
         if not date.min.year < moment.year < date.max.year:
             raise ValidationError.of("Book", "clock", moment, "must return a moment of the years 2 to 9998")
-        return moment.astimezone(self._zone)
+        return moment.astimezone(self.zone)
 
     def _bind(self, work: Work, user_id: str | None) -> View:
         """Make the view of one call: the reader is resolved afresh, so that a right that is lost is lost at once."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
@@ -17,7 +17,23 @@ import attrs
 from keyaccount.model.entity import Entity
 from keyaccount.money import Money
 from keyaccount.results import plain
-from keyaccount.shapes import Amount, Day, Degrees, Exact, Flag, Many, Moment, Number, One, Pairs, Rank, Shape, Whole
+from keyaccount.shapes import (
+    Amount,
+    Choice,
+    Day,
+    Degrees,
+    Exact,
+    Flag,
+    Many,
+    Moment,
+    Number,
+    One,
+    Pairs,
+    Rank,
+    Shape,
+    Text,
+    Whole,
+)
 from keyaccount.values import FrozenMap, frozen_json
 
 if TYPE_CHECKING:
@@ -46,23 +62,27 @@ def written(shape: Shape, value: Any) -> AtRest:
     >>> written(Day(), date(2026, 11, 21))
     '2026-11-21'
     """
-    if value is None or type(value) is str:
-        return value
+    return None if value is None else writer_of(shape)(value)
+
+
+@functools.cache
+def writer_of(shape: Shape) -> Callable[[Any], AtRest]:
+    """Return how a field's value is written, where there is one."""
     if isinstance(shape, (Flag, Number, Rank, Whole)):
-        return int(value)
+        return int
     if isinstance(shape, Amount):
-        return str(shape.key(value))
+        return lambda value: str(shape.key(value))
     if isinstance(shape, Day):
-        return str(value.isoformat())
+        return lambda value: str(value.isoformat())
     if isinstance(shape, Moment):
-        return moment(value)
-    if isinstance(shape, (Degrees, Exact)):
-        return str(value)
-    if isinstance(shape, (Many, Pairs, One)):
-        if not value and not isinstance(shape, One):
-            return "{}" if isinstance(shape, Pairs) else "[]"
-        return json.dumps(plain(value), ensure_ascii=False, separators=(",", ":"))
-    return str(value)
+        return moment
+    if isinstance(shape, (Many, Pairs)):
+        nothing = "{}" if isinstance(shape, Pairs) else "[]"
+        return lambda value: _json(plain(value)) if value else nothing
+    return (lambda value: _json(plain(value))) if isinstance(shape, One) else str
+
+
+_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def moment(value: datetime) -> str:
@@ -88,7 +108,8 @@ def reader_of(shape: Shape) -> Callable[[Any], Any] | None:
     if isinstance(shape, Pairs):
         return lambda text: _EMPTY if text == "{}" else frozen_json(json.loads(text))
     if isinstance(shape, One):
-        return lambda text: _converter().structure(json.loads(text), shape.of)
+        item = _value_of(shape.of)
+        return lambda text: item(json.loads(text))
     if isinstance(shape, Many):
         return _many(shape)
     return None
@@ -103,21 +124,67 @@ _EMPTY: FrozenMap[str, Any] = FrozenMap()
 
 
 def _many(shape: Many) -> Callable[[str], tuple[Any, ...]]:
-    item = shape.item
-    if isinstance(item, One):
-        return lambda text: tuple(_converter().structure(one, item.of) for one in json.loads(text))
+    if isinstance(shape.item, One):
+        item = _value_of(shape.item.of)
+        return lambda text: () if text == "[]" else tuple(map(item, json.loads(text)))
     return lambda text: () if text == "[]" else tuple(json.loads(text))
+
+
+def _value_of(cls: type) -> Callable[[Any], Any]:
+    """Return how a value object is read back from JSON: field by field where all is plain, as its shapes say."""
+    fields = [(item.name, _plain_reader(item.metadata["shape"])) for item in attrs.fields(cast("Any", cls))]
+
+    def converted(told: Any) -> Any:
+        return _converter().structure(told, cls)
+
+    def read(told: Any) -> Any:
+        if len(told) != len(fields):  # written before a field was added: it has its default
+            return converted(told)
+        value: Any = object.__new__(cls)
+        for name, read_field in fields:
+            kept = told[name]
+            object.__setattr__(value, name, kept if read_field is None or kept is None else read_field(kept))
+        return value
+
+    return converted if any(reader is _by_converter for _, reader in fields) else read
+
+
+def _plain_reader(shape: Shape) -> Callable[[Any], Any] | None:
+    """Return how a field inside a value object is read back; None where it is kept as it is."""
+    if isinstance(shape, (Text, Choice, Flag, Number)):
+        return None
+    if isinstance(shape, Day):
+        return date.fromisoformat
+    if isinstance(shape, (Degrees, Exact)):
+        return Decimal
+    if isinstance(shape, Amount):
+        return lambda told: Money(told["amount"], told["currency"])
+    return tuple if isinstance(shape, Many) and isinstance(shape.item, Text) else _by_converter
+
+
+def _by_converter(value: Any) -> Any:
+    """Stand for a field that only the converter can read."""
+    raise TypeError(value)
 
 
 def assembled(cls: type[E], values: Mapping[str, Any]) -> E:
     """Put an entity together from its kept values, unchecked."""
-    record = cls.__new__(cls)
-    for name, read in _fields(cast("Any", cls)):
-        value = values[name]
-        object.__setattr__(record, name, value if read is None or value is None else read(value))
+    names = tuple(item.name for item in attrs.fields(cast("Any", cls)))
+    record: E = assembler(cast("Any", cls), names)([values[name] for name in names])
     return record
 
 
 @functools.cache
-def _fields(cls: Any) -> tuple[tuple[str, Callable[[Any], Any] | None], ...]:
-    return tuple((item.name, reader_of(item.metadata["shape"])) for item in attrs.fields(cls))
+def assembler(cls: Any, names: tuple[str, ...]) -> Callable[[Sequence[Any]], Any]:
+    """Return what puts an entity together from kept values in the order of its fields' names; more are left over."""
+    shapes = {item.name: item.metadata["shape"] for item in attrs.fields(cls)}
+    fields = [(name, reader_of(shapes[name])) for name in names]
+    put, new = object.__setattr__, object.__new__
+
+    def read_row(row: Sequence[Any]) -> Any:
+        record = new(cls)
+        for (name, read), value in zip(fields, row, strict=False):
+            put(record, name, value if read is None or value is None else read(value))
+        return record
+
+    return read_row

@@ -151,9 +151,9 @@ class Plan:
 
     @property
     def known_by(self) -> str:
-        """The column by which records are known."""
-        named = [s.name for s in self.sources for t in s.targets if t.field in ("id", "refs")]
-        return named[0] if named else "id"
+        """The column by which records are known; nothing where several make the id."""
+        named = [(t.field, s.name) for s in self.sources for t in s.targets if t.field in ("id", "refs")]
+        return min(named)[1] if named else ""
 
     def columns_of(self, field: str) -> list[Source]:
         """Return the columns that go to a field."""

@@ -13,6 +13,7 @@ import attrs
 
 from keyaccount import access, cards, gate
 from keyaccount.areas.activities import Activities
+from keyaccount.areas.billing import Billing
 from keyaccount.areas.contracts import Contracts
 from keyaccount.areas.merging import Merging
 from keyaccount.areas.notes import ServiceNotes
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from keyaccount.details import LinesFrom
     from keyaccount.dumps import Dump
     from keyaccount.exchange import Import, Progress
+    from keyaccount.health import Daily, HealthCheck
 
 E = TypeVar("E", bound=Entity)
 
@@ -170,6 +172,7 @@ class Desk:
         "_name",
         "_user_id",
         "activities",
+        "billing",
         "contracts",
         "merging",
         "people",
@@ -185,6 +188,7 @@ class Desk:
         self.activities = Activities(self)
         self.service_notes = ServiceNotes(self)
         self.contracts = Contracts(self)
+        self.billing = Billing(self)
         self.renewals = RenewalWork(self)
         self.portfolio = Portfolio(self)
         self.merging = Merging(self)
@@ -394,7 +398,7 @@ class Desk:
             fixed=fixed,
             lines=lines,
             terms=exchange.terms_of(id_from, update, keep_good, rejects, progress),
-            stated=tables.Stated(encoding, separator, decimal, dates, self._book._zone),
+            stated=tables.Stated(encoding, separator, decimal, dates, self._book.zone),
         )
 
     def from_frame(
@@ -426,7 +430,7 @@ class Desk:
             columns=columns,
             fixed=fixed,
             terms=exchange.terms_of(id_from, update, keep_good, rejects, progress),
-            stated=tables.Stated(zone=self._book._zone, decimals=decimals),
+            stated=tables.Stated(zone=self._book.zone, decimals=decimals),
         )
 
     def dump(
@@ -548,6 +552,38 @@ class Desk:
         """
         with self._view() as view:
             return data_quality(view, self._book.region, self._day(on, view))
+
+    # -- Monday
+
+    def health_check(
+        self,
+        *,
+        on: date | None = None,
+        group: str | None = None,
+        by: str | None = None,
+        currency: str | None = None,
+        quiet_days: int = 90,
+    ) -> HealthCheck:
+        """Say how each readable account does on a day, and what is to be done: a row each, the largest first.
+
+        Turnover and its growth, declining orders, contracts due and expired, overdue amounts, opportunities, the last
+        contact, promises, and a ranked list of actions with their evidence. Totals stand at the foot. `group` is a
+        client group, or `"key accounts"`; `by` adds totals by manager, unit, sector, country, group or tier.
+        """
+        from keyaccount import checkups
+
+        asked = {"group": group, "by": by, "currency": currency, "quiet_days": quiet_days}
+        exchange = self._book.exchange if currency is not None else None
+        with self._view() as view:
+            day = self._day(on, view)
+            return checkups.health_check(view, day, again=self._view, zone=self._book.zone, exchange=exchange, **asked)
+
+    def daily(self, *, on: date | None = None, group: str | None = None) -> Daily:
+        """Say what a day begins with: overdue invoices, opportunities to update, broken promises, open break-glass."""
+        from keyaccount import checkups
+
+        with self._view() as view:
+            return checkups.daily(view, self._day(on, view), zone=self._book.zone, group=group)
 
     # -- for the areas
 

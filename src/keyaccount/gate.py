@@ -120,7 +120,8 @@ def restore(view: View, kind: Kind, rows: Sequence[Entity], later: Later) -> int
     problems = [*_dangling(view, drafts, later), *problems_of(view, [(None, row) for row in fresh.values()])]
     if problems:
         raise refusal(problems)
-    view.work.unit.write(view.work.act, [Change(kind.name, row.key, None, row) for row in fresh.values()])
+    if fresh:
+        view.work.unit.write(view.work.act, [Change(kind.name, row.key, None, row) for row in fresh.values()])
     return len(rows) - len(fresh)
 
 
@@ -132,7 +133,8 @@ def clear_furniture(view: View, kind: Kind, rows: Iterable[Entity]) -> None:
         for row in view.find(kind.cls)
         if row.key not in wanted or attrs.evolve(wanted[row.key], version=row.version) != row
     ]
-    view.work.unit.write(view.work.act, [Change(kind.name, row.key, row, None) for row in stale])
+    if stale:
+        view.work.unit.write(view.work.act, [Change(kind.name, row.key, row, None) for row in stale])
 
 
 def resolve(view: View, later: Later) -> None:

@@ -29,6 +29,7 @@ from keyaccount.model.activities import Activity
 from keyaccount.model.commerce import Invoice, Order
 from keyaccount.model.contacts import Position
 from keyaccount.model.contracts import Contract
+from keyaccount.model.rights import BreakGlass
 from keyaccount.model.sales import OPPORTUNITY_KINDS, Opportunity
 from keyaccount.money import Money
 from keyaccount.opportunities import StaleOpportunities, StaleOpportunity, to_update, weight
@@ -175,12 +176,16 @@ class HealthCheck(Rows[HealthRow]):
 
 @attrs.frozen(repr=False)
 class Daily(Result):
-    """The short form for each day: what is overdue, expansion opportunities to update, broken promises."""
+    """The short form for each day: what is overdue, expansion opportunities to update, broken promises.
+
+    `opened` are private accounts that a steward has open by break-glass, for those who may read them.
+    """
 
     on: date
     overdue: OverdueInvoices
     opportunities: StaleOpportunities
     promises: BrokenPromises
+    opened: tuple[BreakGlass, ...] = ()
 
 
 # ---- the two calls -------------------------------------------------------------------------------------------------

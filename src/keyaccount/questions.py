@@ -101,7 +101,7 @@ class Question:
             if given not in words:
                 hint = nearest(given, words)
                 raise ValidationError.of("portfolio", name, given, f"must be one of {', '.join(words)}{hint}")
-        if self.currency is not None and self.currency not in CURRENCIES:
+        if self.currency is not None and not (isinstance(self.currency, str) and self.currency in CURRENCIES):
             raise ValidationError.of("portfolio", "currency", self.currency, "is no ISO 4217 currency")
         if self.exchange is not None and self.currency is None:
             raise ValidationError.of("portfolio", "currency", None, "is needed beside exchange")

@@ -6,15 +6,17 @@ Pure functions over plain values; `areas/renewals.py` reads and writes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime
+from datetime import date, datetime, tzinfo
 from fractions import Fraction
 
 import attrs
 
 from keyaccount.calendars import Period
 from keyaccount.contracts import Lead, alert_before, deadline_of
+from keyaccount.deadlines import Ends
 from keyaccount.errors import ValidationError, nearest, shown
 from keyaccount.model.commerce import COUNTED, Invoice, Order
+from keyaccount.model.contracts import Contract
 from keyaccount.model.links import Link
 from keyaccount.model.renewals import ENDED, WORKING, Renewal, RenewalStep
 from keyaccount.money import Money
@@ -35,32 +37,52 @@ class Need:
     alert_on: date
     deadline_on: date
     due_on: date
+    ends: Ends
+
+    def has_rolled_past(self, due_on: date) -> bool:
+        """Say whether a day is an earlier end of the contract's terms: nobody gave notice, and it went on by itself."""
+        return due_on < self.due_on and due_on in self.ends.between(due_on, due_on)
 
 
 @attrs.frozen
 class Needs:
-    """The contracts that somebody has to decide on, by id, and those that need nobody any more."""
+    """The contracts that somebody has to decide on, by id, and those that need nobody any more, with why."""
 
     due: Mapping[str, Need]
-    settled: frozenset[str]
+    settled: Mapping[str, str]
 
 
-def needs(contracts: Iterable[object], *, on: date, lead: Lead) -> Needs:
-    """Say of contracts when their alerts are due; those renewed or terminated are settled.
+def needs(contracts: Iterable[Contract], *, on: date, lead: Lead) -> Needs:
+    """Say of contracts when their alerts are due; those renewed, terminated or without an end are settled.
 
     Source: the notice deadline, less the lead (60 days); the end where there is no notice.
     """
-    rows, _ = standings(contracts, on=on)  # type: ignore[arg-type]
+    rows, left_out = standings(contracts, on=on)
     due: dict[str, Need] = {}
-    settled = set()
+    settled = {id: "the contract does not count" for id, _ in left_out}
     for row in rows:
         known, end, deadline = row.known, row.end, deadline_of(row)
-        if row.successors or known.terminated:
-            settled.add(known.id)
-        elif end is not None and deadline is not None:
+        if row.successors:
+            settled[known.id] = "the contract was renewed"
+        elif known.terminated:
+            settled[known.id] = "the contract was terminated"
+        elif end is None or deadline is None or known.ends is None:
+            settled[known.id] = "the contract has no end"
+        else:
             alert = alert_before(deadline, known.kind, known.account, lead)
-            due[known.id] = Need(known.id, known.account, alert, deadline, end)
-    return Needs(FrozenMap(due), frozenset(settled))
+            due[known.id] = Need(known.id, known.account, alert, deadline, end, known.ends)
+    return Needs(FrozenMap(due), FrozenMap(settled))
+
+
+ROLLED = "the contract went on by itself"
+
+
+def state_on(renewal: Renewal, day: date, zone: tzinfo | None) -> str | None:
+    """Return the state a renewal was in at the end of a day; None before it was raised."""
+    if renewal.raised_on is None or day < renewal.raised_on:
+        return None
+    later = [step for step in renewal.steps if step.at is not None and step.at.astimezone(zone).date() > day]
+    return (later[0].before or WORKING[0]) if later else renewal.state
 
 
 def moves(state: str) -> tuple[str, ...]:

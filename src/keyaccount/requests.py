@@ -8,6 +8,7 @@ import re
 
 from keyaccount.catalogue import kind_of
 from keyaccount.codec import written
+from keyaccount.errors import shown
 from keyaccount.model.entity import Entity
 
 _MADE = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\b")
@@ -35,6 +36,10 @@ class Request:
             field: written(shape, getattr(record, field)) for field, shape in shapes.items() if field != "version"
         }
         self._add("put", type(record).__name__, json.dumps(fields, ensure_ascii=False, sort_keys=True))
+
+    def call(self, name: str, *given: object) -> None:
+        """Add a call that counts by what it was given: what it writes depends on the moment, and on what is stored."""
+        self._add("call", name, *(one if isinstance(one, str) else shown(one) for one in given))
 
     def remove(self, kind: str, id: str) -> None:
         """Add a removal."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 import html
 import importlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -137,10 +138,14 @@ def _attributes(cls: Any) -> tuple[Any, ...]:
 
 def _fields(value: Any) -> Iterator[tuple[str, Any]]:
     """Yield the public fields of an attrs value, its id first where it has one."""
-    names = [field.name for field in _attributes(type(value)) if not field.name.startswith("_")]
-    names.sort(key=lambda name: name != "id")
-    for name in names:
+    for name in _names(type(value)):
         yield name, getattr(value, name)
+
+
+@functools.cache
+def _names(cls: Any) -> tuple[str, ...]:
+    names = [field.name for field in _attributes(cls) if not field.name.startswith("_")]
+    return tuple(sorted(names, key=lambda name: name != "id"))
 
 
 def _table(facts: Mapping[str, Any]) -> str:

@@ -40,13 +40,12 @@ class Storing:
         self._later: gate.Later = {}
         self._waiting: dict[Problem, Given] = {}
         self._retry: list[tuple[Given, Sequence[Bad]]] = []
-        self._seen = Scratch("CREATE TABLE seen (id TEXT PRIMARY KEY) WITHOUT ROWID") if terms.update else None
+        self._seen = Scratch("CREATE TABLE seen (id TEXT PRIMARY KEY) WITHOUT ROWID")
         self.written = self.unchanged = 0
 
     def close(self) -> None:
         """Throw away what was only needed on the way."""
-        if self._seen is not None:
-            self._seen.close()
+        self._seen.close()
 
     def take(self) -> None:
         """Write the records; raise ValidationError with every bad row, unless the good ones are kept."""
@@ -93,8 +92,7 @@ class Storing:
             if (wanted := self._wanted(one, before, here=here)) is not None:
                 fresh[id] = (one, wanted)
         self._put(fresh)
-        if self._seen is not None:
-            self._seen.add("INSERT OR IGNORE INTO seen VALUES (?)", [(id,) for id in ids])
+        self._seen.add("INSERT OR IGNORE INTO seen VALUES (?)", [(id,) for id in ids])
 
     def _by_reference(self, chunk: Sequence[Given]) -> Sequence[Given]:
         """Give records that are known by an external reference the id that is stored under it."""
@@ -111,8 +109,6 @@ class Storing:
 
     def _seen_of(self, stored: Mapping[str, Entity]) -> set[str]:
         """Return which of some stored records this very table gave before."""
-        if self._seen is None:
-            return set()
         return {id for id in stored if self._seen.ask("SELECT 1 FROM seen WHERE id = ?", (id,))}
 
     def _wanted(self, one: Given, before: Entity | None, *, here: bool) -> Entity | None:
@@ -126,8 +122,13 @@ class Storing:
             return None
         if self._terms.update and not here:
             return evolved(before, {field: after[field] for field in differing})
-        reason = "is another value than this table gave before" if here else _STORED
-        self._intake.refuse(one, [self._bad(one, field, reason) for field in differing])
+        if here:
+            others = ", ".join(differing)
+            known_by = self._plan.known_by or self._terms.id_from[0]
+            bad = [Bad(known_by, one.name, f"was given before, with another {others}", "id")]
+        else:
+            bad = [self._bad(one, field, _STORED) for field in differing]
+        self._intake.refuse(one, bad)
         return None
 
     def _after(self, one: Given, before: Entity, field: str) -> Any:

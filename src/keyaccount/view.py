@@ -66,6 +66,21 @@ class Work:
             self.to_manage, self.request = to_manage, request
             raise
 
+    @contextmanager
+    def once(self, call: str, *given: object) -> Iterator[bool]:
+        """Let a call count, under an idempotency key, by what it is given and not by what it writes.
+
+        Yields whether to make it: not where it was made before.
+        """
+        request = self.request
+        if request is not None:
+            request.call(call, *given)
+        self.request = None
+        try:
+            yield not self.replays
+        finally:
+            self.request = request
+
     def asked(self) -> None:
         """Finish a transaction with an idempotency key: note what was asked, or compare with the first time."""
         if self.request is None:
@@ -136,9 +151,9 @@ class View:
         """Return the readable records of a kind that meet the conditions."""
         return cast("list[E]", list(self.work.unit.find(self.query(cls, **given))))
 
-    def stream(self, kind: Kind) -> Iterator[Entity]:
-        """Yield all readable records of a kind by id, page by page, at the one state of this work."""
-        query = attrs.evolve(self.query(kind.cls, order="id"), limit=STREAMED)
+    def stream(self, kind: Kind, **given: Any) -> Iterator[Entity]:
+        """Yield the readable records of a kind that meet conditions, by id, page by page, at one state."""
+        query = attrs.evolve(self.query(kind.cls, order="id", **given), limit=STREAMED)
         while rows := self.work.unit.gather([query])[0]:
             yield from rows
             query = attrs.evolve(query, after=place(query, rows[-1]))

@@ -25,7 +25,7 @@ FLOORS = [
     {"asking", "rows", "scope", "evaluator", "queries", "codec", "requests"},
     {"storage"},
     {"view"},
-    {"gate", "gate_checks", "facts", "providers", "history", "merging", "reach", "rosters"},
+    {"gate", "gate_checks", "facts", "providers", "history", "merging", "reach", "rosters", "ledgers", "checkups"},
     {"scratch", "columns", "rejects", "tables", "details", "intake", "storing", "exchange", "dumps"},
     {"cards", "panel", "data_quality"},
     {"mailing"},

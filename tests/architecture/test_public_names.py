@@ -12,6 +12,7 @@ import pytest
 
 import keyaccount as ka
 from keyaccount.areas.activities import Activities
+from keyaccount.areas.billing import Billing
 from keyaccount.areas.contracts import Contracts
 from keyaccount.areas.merging import Merging
 from keyaccount.areas.notes import ServiceNotes
@@ -26,20 +27,22 @@ NAMES = set(
     Assignment Book BreakGlass BusinessCard ClientGroup ComputedNote ConflictError Contact ContactRole Context
     Contract Decision Desk Dump ExpectedProvider Figure Grant GroupMembership Import Invoice KeyAccountError
     KeyAccountStatus Line Link Location MissingExtra Money NoPrice NotFound NoteCategory Notes Opportunity Order
-    Organisation Panel Payment Period Position Principal Problem Product Progress Provider ReadOnly Reference Renewal RenewalStep
-    Responsible Right ServiceNote Severity StorageDamaged StorageUnavailable Substitution Term Unit UnknownContext
-    User ValidationError VisibleNote __version__ at_least at_most between column days demo is_none lines_from months
-    one_of open unit user
+    Organisation Panel Payment Period Position Principal Problem Product Progress Provider ReadOnly Reference
+    Renewal RenewalStep Responsible Right ServiceNote Severity StorageDamaged StorageUnavailable Substitution Term
+    Unit UnknownContext User ValidationError VisibleNote __version__ at_least at_most between column days demo
+    is_none lines_from months one_of open unit user
     """.split()
 )
 CALLS = {
-    ka.Desk: "activities caller card contracts count data_quality dump find from_frame get history load may "
-    "merging mine notes notes_for panel people portfolio put put_many read_csv readable_ids remove "
-    "renewals search service_notes transaction user_id",
+    ka.Desk: "activities billing caller card contracts count daily data_quality dump find from_frame get "
+    "health_check history load may merging mine notes notes_for panel people portfolio put put_many "
+    "read_csv readable_ids remove renewals search service_notes transaction user_id",
+    Billing: "ageing overdue",
     Contracts: "cover due expired_unrenewed notice_deadlines state",
     RenewalWork: "advance analysis lose open_renewals raise_alerts sign",
-    Portfolio: "account_retention days_to_first_action expired_unrenewed gross_retention movements net_retention "
-    "recurring renewal_rate",
+    Portfolio: "account_retention average_value call_to_meeting concentration contribution_margin days_since_contact "
+    "days_to_first_action discount_depth expired_unrenewed gross_retention growth movements net_retention "
+    "order_decline pipeline recurring renewal_rate win_ratio",
     People: "assign break_glass deputise end_assignment grant hand_over make_private open_up org_chart orphaned "
     "responsible revoke special_contact special_contacts vacant_roles vips who_may_read",
     Activities: "done follow_ups history last_contact log",

@@ -82,3 +82,24 @@ def shifted(contract: ka.Contract, years: int) -> ka.Contract:
 def later(day: date, years: int) -> date:
     """Return the same day so many years later."""
     return day.replace(year=day.year + years)
+
+
+@st.composite
+def crowded(draw: st.DrawFn) -> list[ka.Contract]:
+    """Draw short contracts of odd terms and values that end and begin close to each other."""
+    rows = []
+    for n in range(draw(st.integers(2, 8))):
+        start = date(2024, 10, 1) + timedelta(draw(st.integers(0, 250)))
+        rows.append(
+            ka.Contract(
+                f"m{n}",
+                organisation_id=draw(st.sampled_from(["acme", "acme", "globex"])),
+                kind="supply",
+                signed_on=start,
+                starts_on=start,
+                ends_on=start + timedelta(draw(st.integers(20, 200))),
+                value=ka.Money(draw(st.integers(1, 999)), "EUR"),
+                value_per="term",
+            )
+        )
+    return rows

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import keyaccount as ka
 from keyaccount import contracts, deadlines
-from property.portfolios import START, days, portfolios
+from property.portfolios import START, crowded, days, portfolios
 
 DAY = timedelta(1)
 CLAUSES = {"month": range(1, 13), "quarter": (3, 6, 9, 12), "year": (12,)}
@@ -83,7 +83,7 @@ def test_rolling(start: date, length: int, every: int, notice: ka.Term, on: date
     assert [span.ends_on for span in spans] == ends[: len(spans)]
 
 
-@given(rows=portfolios(9), on=days)
+@given(rows=portfolios(9) | crowded(), on=days)
 def test_inferred(rows: list[ka.Contract], on: date) -> None:
     """Inferred successors are those that taking contract by contract and trying every candidate finds."""
     whole = ka.Period(date(1, 1, 1), date(9999, 12, 31))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import keyaccount as ka
 from keyaccount import contracts, portfolio
-from property.portfolios import YEAR, days, managed, portfolios
+from property.portfolios import YEAR, crowded, days, managed, portfolios
 
 KINDS = ("new", "reactivated", "expansion", "contraction", "churn")
 
@@ -29,7 +29,7 @@ def end_of(found: portfolio.Movements) -> ka.Money:
     return found.start + gained - found.contraction - found.churn + found.exchange
 
 
-@given(rows=portfolios(), on=days)
+@given(rows=portfolios() | crowded(), on=days)
 def test_start_and_movements_are_the_end(rows: list[ka.Contract], on: date) -> None:
     """What is shown adds up, by kind and by row, and both balances are the recurring value of the day before."""
     found = portfolio.movements(rows, YEAR, on=on, currency="EUR")
@@ -40,7 +40,7 @@ def test_start_and_movements_are_the_end(rows: list[ka.Contract], on: date) -> N
     assert all(count == 1 for count in Counter((row.day, row.account) for row in found).values())
 
 
-@given(rows=portfolios(), on=st.just(date(2026, 12, 31)))
+@given(rows=portfolios() | crowded(), on=st.just(date(2026, 12, 31)))
 def test_balances_are_recurring_value(rows: list[ka.Contract], on: date) -> None:
     """The balance at an end is the recurring value of the day before, added up day by day from scratch."""
     found = portfolio.movements(rows, YEAR, on=on, currency="EUR")
@@ -82,7 +82,7 @@ def untold(row: ka.Contract) -> ka.Contract:
     return attrs.evolve(row, terminated_on=None, terminated_to=None)
 
 
-@given(rows=portfolios(), middle=days.filter(lambda day: YEAR.start <= day <= YEAR.end))
+@given(rows=portfolios() | crowded(), middle=days.filter(lambda day: YEAR.start <= day <= YEAR.end))
 def test_two_halves_are_the_whole(rows: list[ka.Contract], middle: date) -> None:
     """The end of the first half is the start of the second, and their rows are those of the whole."""
     border, on = middle, date(2026, 12, 31)
@@ -94,7 +94,7 @@ def test_two_halves_are_the_whole(rows: list[ka.Contract], middle: date) -> None
     assert [(r.day, r.account, r.kind) for r in (*one, *other)] == [(r.day, r.account, r.kind) for r in whole]
 
 
-@given(rows=portfolios(), accounts=managed())
+@given(rows=portfolios() | crowded(), accounts=managed())
 def test_parts_add_up(rows: list[ka.Contract], accounts: portfolio.Accounts) -> None:
     """Each line of the movements is the sum of its parts by manager, and each part adds up by itself."""
     found = portfolio.movements(rows, YEAR, on=date(2026, 6, 1), currency="EUR", by="manager", accounts=accounts)

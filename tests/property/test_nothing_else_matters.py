@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import keyaccount as ka
 from keyaccount import portfolio
-from property.portfolios import YEAR, drawn, later, portfolios, shifted
+from property.portfolios import YEAR, crowded, drawn, later, portfolios, shifted
 
 ON = date(2026, 3, 1)
 
@@ -37,7 +37,7 @@ def asked(rows: Any, years: int = 0, **how: Any) -> list[Any]:
     ]
 
 
-@given(data=st.data(), rows=portfolios())
+@given(data=st.data(), rows=portfolios() | crowded())
 def test_order(data: st.DataObject, rows: list[ka.Contract]) -> None:
     """The order of the contracts does not matter."""
     mixed = data.draw(st.permutations(rows))
@@ -46,7 +46,7 @@ def test_order(data: st.DataObject, rows: list[ka.Contract]) -> None:
     assert one == other
 
 
-@given(rows=portfolios())
+@given(rows=portfolios() | crowded())
 def test_account_by_account(rows: list[ka.Contract]) -> None:
     """Contracts read account by account give the same figures, where no contract names one of another account."""
     accounts = {row.id: row.organisation_id for row in rows}
@@ -58,7 +58,7 @@ def test_account_by_account(rows: list[ka.Contract]) -> None:
         assert (one.beside, one.excluded) == (other.beside, other.excluded)
 
 
-@given(data=st.data(), rows=portfolios())
+@given(data=st.data(), rows=portfolios() | crowded())
 def test_another_account(data: st.DataObject, rows: list[ka.Contract]) -> None:
     """A contract of another account changes no account's own part."""
     other = attrs.evolve(data.draw(drawn("other", ())), organisation_id="umbrella")
@@ -71,7 +71,7 @@ def test_another_account(data: st.DataObject, rows: list[ka.Contract]) -> None:
 
 
 @pytest.mark.parametrize("years", [4, 28, 400])
-@given(rows=portfolios())
+@given(rows=portfolios() | crowded())
 def test_years_do_not_matter(years: int, rows: list[ka.Contract]) -> None:
     """Every day later by whole leap cycles gives the same figures; single years differ around 29 February only."""
     moved = [shifted(row, years) for row in rows]

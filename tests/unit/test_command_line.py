@@ -6,6 +6,7 @@ import io
 import json
 import sqlite3
 from contextlib import closing
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -132,3 +133,17 @@ def test_a_bar_shows_how_far_it_is() -> None:
     assert stream.getvalue() == "\r" + "#" * 10 + "." * 30 + f" {500:>11,} invoices.csv            "
     show(Progress("invoices.csv", 2000, 200, 200))
     assert stream.getvalue().endswith(" \r")
+
+
+def test_the_health_check_in_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """`health-check` prints a paragraph for each account that the user may read, or the same facts as JSON."""
+    assert main(["health-check", "demo", "--on", "2026-11-23"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("Health check on 2026-11-23")
+    assert max(map(len, out.splitlines())) <= 100
+    assert main(["health-check", "demo", "--on", "2026-11-23", "--user", "carla", "--json"]) == 0
+    with ka.demo() as book:
+        check = book.desk("carla").health_check(on=date(2026, 11, 23))
+    assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(check.to_dict()))
+    assert main(["health-check", "demo", "--on", "23.11.2026"]) == 2
+    assert "--on = '23.11.2026'" in capsys.readouterr().err

@@ -218,6 +218,23 @@ def test_a_number_is_compared_where_it_is() -> None:
     assert [ids for _, ids, _ in found] == [("a", "b")]
 
 
+def test_a_head_number_is_one_number() -> None:
+    """A number that is looked up in several ways makes one suggestion, with each record once."""
+    phones = ("+49 89 1234-0",)
+    found = flaws(*managed("a", name="A", phones=phones), *managed("b", name="B", phones=phones))
+    assert found == [("Organisation", ("a", "b"), ("same phone number",))]
+
+
+def test_a_private_number_is_read_where_one_works() -> None:
+    """A contact's own number is read in the country of an employer, not in that of a special role's organisation."""
+    vienna = ka.Organisation("wien", name="W", addresses=(ka.Address(country="AT"),), relationships=())
+    people = [ka.Contact(id, name=id, phones=("01 2345678",)) for id in ("dana", "ingo")]
+    at_home = [*managed("acme"), vienna, *people, ka.Position("p", "ingo", "acme")]
+    special = ka.Position("q", "dana", "wien", role="auditor", employed=False)
+    assert [ids for _, ids, _ in flaws(*at_home, special)] == [("dana", "ingo")]
+    assert flaws(*at_home, ka.Position("q", "dana", "wien")) == []
+
+
 def test_merging_what_is_found() -> None:
     """A duplicate that is merged is found no more."""
     office = book(*managed("a", name="X"), *managed("b", name="x")).trusted("test")

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from keyaccount import contracts as rules
 from keyaccount import expiring
+from keyaccount import renewals as work
+from keyaccount.errors import ValidationError
 from keyaccount.model.contracts import Contract
 from keyaccount.model.organisations import Organisation
 from keyaccount.model.renewals import Renewal
-from keyaccount.queries import one_of
-from keyaccount.rosters import Roster, roster
+from keyaccount.queries import at_least
+from keyaccount.rosters import around, known_group, roster
 from keyaccount.view import View
 
 if TYPE_CHECKING:
@@ -27,65 +29,84 @@ class Contracts:
         """Belong to a desk."""
         self._desk = desk
 
-    def state(self, contract: str, *, on: date | None = None) -> str:
+    def state(self, contract: str | Contract, *, on: date | None = None) -> str:
         """Return a contract's state on a day: draft, upcoming, running, in notice window, renewed, terminated or ended.
 
-        Raises NotFound.
+        `contract` is its id, or the contract as it was read. Raises NotFound.
         """
         with self._desk._view() as view:
-            row = view.get(Contract, contract)
-            found = roster(view, only=row.organisation_id).contracts
-            return rules.state(row, found, on=self._desk._day(on, view), lead=self._desk._book.lead)
+            row = view.get(Contract, contract.id if isinstance(contract, Contract) else contract)
+            near = around(view, row.organisation_id)
+            return rules.state(row, near, on=self._desk._day(on, view), lead=self._desk._book.lead)
 
     def due(
-        self, *, within_days: int = 60, on: date | None = None, by: str | None = None, group: str | None = None
+        self,
+        *,
+        within_days: int = 60,
+        on: date | None = None,
+        by: str | None = None,
+        group: str | None = None,
+        frames: bool = False,
     ) -> expiring.DueContracts:
         """Return the contracts that end, or whose notice deadline comes, within so many days, and what was done.
 
-        Open-ended and renewed ones are left out. The nearest day comes first.
+        Open-ended and renewed ones are left out; with `frames` a contract of the parent's renews too. The nearest day
+        comes first. `by` and `group` as in the metrics.
         """
         with self._desk._view() as view:
-            found = roster(view)
-            asked = self._asked(view, on, found, by, group)
-            return expiring.due(found.contracts, within_days=within_days, progress=_progress(view, found), **asked)
+            asked = self._asked(view, on, by, group, frames=frames)
+            done = _progress(view, asked["on"])
+            lead = self._desk._book.lead
+            return expiring.due(within_days=within_days, progress=done, lead=lead, **asked)
 
     def notice_deadlines(
-        self, *, within_days: int = 60, on: date | None = None, by: str | None = None, group: str | None = None
+        self,
+        *,
+        within_days: int = 60,
+        on: date | None = None,
+        by: str | None = None,
+        group: str | None = None,
+        frames: bool = False,
     ) -> expiring.DueContracts:
-        """Return the contracts whose notice deadline lies within so many days, the nearest first."""
+        """Return the contracts whose notice deadline lies within so many days, the nearest first; see `due`."""
         with self._desk._view() as view:
-            found = roster(view)
-            return expiring.notice_deadlines(
-                found.contracts, within_days=within_days, **self._asked(view, on, found, by, group)
-            )
+            asked = self._asked(view, on, by, group, frames=frames)
+            return expiring.notice_deadlines(within_days=within_days, lead=self._desk._book.lead, **asked)
 
     def expired_unrenewed(
-        self, *, on: date | None = None, by: str | None = None, group: str | None = None
+        self, *, on: date | None = None, by: str | None = None, group: str | None = None, frames: bool = False
     ) -> expiring.ExpiredContracts:
-        """Return the contracts that ended before a day, that nothing follows, and that nobody terminated."""
+        """Return the contracts that ended before a day, that nothing follows, and that nobody terminated; see `due`."""
         with self._desk._view() as view:
-            found = roster(view)
-            asked = self._asked(view, on, found, by, group)
-            del asked["lead"]
-            return expiring.expired(found.contracts, **asked)
+            return expiring.expired(**self._asked(view, on, by, group, frames=frames))
 
     def cover(self, organisation: str, *, kind: str | None = None, on: date | None = None) -> rules.Covers:
         """Return by kind the days that an organisation's contracts cover, the gaps between, and where they overlap.
 
         Raises NotFound for an organisation that cannot be read.
         """
+        if kind is not None and not isinstance(kind, str):
+            raise ValidationError.of("contracts", "kind", kind, "must be text")
         with self._desk._view() as view:
             view.get(Organisation, organisation)
-            found = roster(view, only=organisation).contracts
-            kept = [row for row in found if kind is None or row.kind == kind]
-            return rules.cover(kept, on=self._desk._day(on, view))
+            found = rules.cover(around(view, organisation), on=self._desk._day(on, view))
+            own = (row for row in found if row.organisation_id == organisation)
+            return rules.Covers(tuple(row for row in own if kind is None or row.kind == kind))
 
-    def _asked(self, view: View, on: date | None, found: Roster, by: str | None, group: str | None) -> dict[str, Any]:
-        day = self._desk._day(on, view)
-        return {"on": day, "lead": self._desk._book.lead, "by": by, "group": group, "accounts": found.accounts}
+    def _asked(self, view: View, on: date | None, by: str | None, group: str | None, *, frames: bool) -> dict[str, Any]:
+        found = roster(view)
+        return {
+            "contracts": found.contracts,
+            "on": self._desk._day(on, view),
+            "by": by,
+            "group": known_group(view, group),
+            "accounts": found.accounts,
+            "matching": found.matching(frames=frames),
+        }
 
 
-def _progress(view: View, found: Roster) -> dict[str, str]:
-    """Say of contracts how far their open renewals are."""
-    ids = one_of([row.id for row in found.contracts])
-    return {row.contract_id: row.state for row in view.find(Renewal, contract_id=ids, open=True)}
+def _progress(view: View, day: date) -> dict[str, str]:
+    """Say of contracts how far the renewals of what is due from a day on were on that day."""
+    rows = view.find(Renewal, due_on=at_least(day), order=("-due_on", "id"))
+    told = {row.contract_id: work.state_on(row, day, view.now.tzinfo) for row in rows}
+    return {id: state for id, state in told.items() if state not in (None, "superseded")}

@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import date
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date, datetime, time
+from decimal import Decimal
+from fractions import Fraction
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Unpack
 
-from keyaccount import portfolio
+from keyaccount import ledgers, portfolio, turnover
+from keyaccount.accounts import Accounts
 from keyaccount.calendars import Period
-from keyaccount.figures import Figure
+from keyaccount.contracts import LEAD_DAYS, Lead
+from keyaccount.decline import ALERT_ABOVE, Month
+from keyaccount.errors import ValidationError
+from keyaccount.figures import Exchange, Figure, Figures, Rates
 from keyaccount.model.activities import Activity
 from keyaccount.model.renewals import Renewal
+from keyaccount.model.sales import Opportunity
+from keyaccount.money import Money
 from keyaccount.movements import Movements
-from keyaccount.queries import one_of
-from keyaccount.questions import Attribution, Level
-from keyaccount.rosters import Roster, day_of, roster
+from keyaccount.queries import at_least, one_of
+from keyaccount.questions import Attribution, Level, Question
+from keyaccount.rosters import Roster, checked_options, day_of, known_group, roster
+from keyaccount.turnover import Basis
 from keyaccount.view import View
 
 if TYPE_CHECKING:
     from keyaccount.desk import Desk
+
+F = TypeVar("F", Figure, Figures)
+
+
+AUTOMATIC = frozenset({"status", "handover"})
+"""Kinds of activities that are no action with the customer; an automatic mail is by nobody."""
 
 
 class Asked(TypedDict, total=False):
@@ -26,7 +42,8 @@ class Asked(TypedDict, total=False):
 
     `on`: the day up to which things are known (today). `by`: manager, unit, group, sector, country, tier or account.
     `group`: a client group, or `"key accounts"`. `level`: account, contract or parent. `attribution`: manager, group
-    and status as they were then, or now. `currency`: what to convert to by the book's exchange function.
+    and status as they were then, or now. `currency`: what to convert to by the book's exchange function; a missing rate
+    is a ValidationError naming currency and day. `frames`: whether a contract of the parent's renews too.
     """
 
     on: date | None
@@ -35,6 +52,7 @@ class Asked(TypedDict, total=False):
     level: Level
     attribution: Attribution
     currency: str | None
+    frames: bool
 
 
 class Portfolio:
@@ -99,63 +117,225 @@ class Portfolio:
     ) -> Figure:
         """Return how long alerts of a period waited for somebody to act: median and mean, and those still waiting.
 
-        An action is a step of the renewal, or an activity of the manager, a deputy or the team with the account.
+        An action is a step of the renewal, or an activity with the account of those who looked after it that day: a
+        manager (a parent's too, where that covers subsidiaries), who stands in, a deputy, the team. Alerts are those
+        that were raised, and those that contracts give where none was.
         """
+        if not isinstance(target_days, int) or isinstance(target_days, bool) or target_days < 0:
+            raise ValidationError.of("portfolio", "target_days", target_days, "must be a whole number, 0 or more")
+        window, lead = Period.of(period), self._desk._book.lead
+        lead_days = lead if isinstance(lead, int) else LEAD_DAYS
         with self._desk._view() as view:
             found = roster(view)
             options = self._options(view, found, asked)
+            raised = view.find(Renewal, order="id")
             return portfolio.days_to_first_action(
                 found.contracts,
-                period,
-                actions=_actions(view, found),
-                raised=_alerts(view, found, period, options, self._desk._book.lead),
+                window,
+                actions=[*_steps(view, raised), *_activities(view, found, window, lead_days)],
+                raised=_alerts(found, raised, window, lead, options),
                 target_days=target_days,
+                lead_days=lead_days,
                 **options,
             )
+
+    # -- over invoices, orders, opportunities and activities
+
+    def growth(self, *, basis: Basis = "invoices", **asked: Unpack[Asked]) -> Figures:
+        """Return for each account how much more it turned over in twelve months than in the twelve before.
+
+        None with a reason for an account in its first year, or with nothing before to compare with.
+        """
+        return self._turnover(portfolio.growth_windows, portfolio.growth_of, basis, asked)
+
+    def average_value(self, *, basis: Basis = "invoices", **asked: Unpack[Asked]) -> Figure:
+        """Return what was turned over in twelve months divided by the number of accounts, those with nothing too."""
+        return self._turnover(portfolio.average_windows, portfolio.average_of, basis, asked)
+
+    def concentration(
+        self, *, basis: Basis = "invoices", top: Sequence[int] = (1, 5, 10), **asked: Unpack[Asked]
+    ) -> Figure:
+        """Return the share of the largest accounts in the turnover of twelve months, and how concentrated it is."""
+        return self._turnover(
+            portfolio.concentration_windows, partial(portfolio.concentration_of, top=top), basis, asked
+        )
+
+    def order_decline(
+        self,
+        *,
+        basis: Basis = "orders",
+        month: Month = "closed",
+        alert_above: Fraction | Decimal | int = ALERT_ABOVE,
+        minimum_base: Money | None = None,
+        **asked: Unpack[Asked],
+    ) -> Figures:
+        """Return for each account how much less it ordered in the last closed month than in the one before.
+
+        Above a fifth is an alert. `month="to date"` compares the running month with as many days of the last.
+        """
+        rule = partial(portfolio.decline_of, month=month, alert_above=alert_above, minimum_base=minimum_base)
+        return self._turnover(partial(portfolio.decline_windows, month=month), rule, basis, asked)
+
+    def contribution_margin(self, *, basis: Basis = "invoices", **asked: Unpack[Asked]) -> Figures:
+        """Return for each account the share of twelve months' turnover that is left after cost, where lines say it."""
+        return self._documents(portfolio.contribution_margin, basis, asked)
+
+    def discount_depth(self, *, basis: Basis = "invoices", **asked: Unpack[Asked]) -> Figures:
+        """Return for each account what share of the list value of twelve months was given away as discount."""
+        return self._documents(portfolio.discount_depth, basis, asked)
+
+    def days_since_contact(
+        self, *, per: Literal["account", "contact", "group"] = "account", **asked: Unpack[Asked]
+    ) -> Figures:
+        """Return the days since the last contact in both directions, by account, contact or group."""
+        with self._desk._view() as view:
+            day = self._desk._day(asked.get("on"), view)
+            met, held = ledgers.contacts(view, day)
+            known = ledgers.customers(view, (row.organisation_id for row in met if row.organisation_id))
+            options = self._given(view, known.accounts, asked)
+            return portfolio.days_since_contact(met, per=per, positions=held, zone=self._desk._book.zone, **options)
+
+    def win_ratio(
+        self,
+        period: Period | tuple[date, date],
+        *,
+        measure: Literal["count", "value"] = "count",
+        renewals: bool = False,
+        **asked: Unpack[Asked],
+    ) -> Figure:
+        """Return the share of the opportunities decided in a period that were won; renewals apart from new ones."""
+        with self._desk._view() as view:
+            rows, options = self._opportunities(view, asked)
+            return portfolio.win_ratio(rows, period, measure=measure, renewals=renewals, **options)
+
+    def pipeline(self, **asked: Unpack[Asked]) -> Figure:
+        """Return the value of the open opportunities, and their value weighted by probability."""
+        with self._desk._view() as view:
+            rows, options = self._opportunities(view, asked)
+            return portfolio.pipeline(rows, **options)
+
+    def call_to_meeting(
+        self, period: Period | tuple[date, date], *, within_days: int = 14, **asked: Unpack[Asked]
+    ) -> Figure:
+        """Return the share of answered calls of a period that led to a meeting with the same contact."""
+        with self._desk._view() as view:
+            rows = view.find(Activity, kind=one_of(("call", "meeting", "visit")), order="at")
+            known = ledgers.customers(view, (row.organisation_id for row in rows if row.organisation_id))
+            options = self._given(view, known.accounts, asked)
+            return portfolio.call_to_meeting(
+                rows, period, within_days=within_days, zone=self._desk._book.zone, **options
+            )
+
+    # -- the ways they are asked
 
     def _figure(self, metric: Callable[[Roster, dict[str, Any]], Figure], asked: Asked) -> Figure:
         with self._desk._view() as view:
             found = roster(view)
             return metric(found, self._options(view, found, asked))
 
+    def _turnover(
+        self,
+        windows: Callable[[date], Mapping[str, Period]],
+        rule: Callable[[turnover.Turnover, Question], F],
+        basis: Basis,
+        asked: Asked,
+    ) -> F:
+        """Ask a rule over sums: the windows it needs are added up by the storage."""
+        with self._desk._view() as view:
+            day = self._desk._day(asked.get("on"), view)
+            rates = Rates(asked.get("currency"), self._exchange(asked))
+            spans = windows(day)
+            found = ledgers.turnover(view, spans, basis, rates, self._desk._view)
+            known = ledgers.customers(view, ledgers.accounts_in(found))
+            given = self._given(view, known.accounts, asked)
+            question = turnover.asked(next(iter(spans.values())), given.pop("on"), given)
+            return rule(ledgers.of_customers(found, known), question)
+
+    def _documents(self, metric: Any, basis: Basis, asked: Asked) -> Figures:
+        """Ask a rule over the documents of twelve months, which are read page by page."""
+        with self._desk._view() as view:
+            day = self._desk._day(asked.get("on"), view)
+            known = ledgers.customers(view)
+            rows = (
+                row
+                for row in ledgers.documents(view, basis, Period.months_to(day, 12))
+                if known.has(row.organisation_id)
+            )
+            found: Figures = metric(rows, basis=basis, **self._given(view, known.accounts, asked))
+            return found
+
+    def _opportunities(self, view: View, asked: Asked) -> tuple[list[Opportunity], dict[str, Any]]:
+        rows = view.find(Opportunity, order="id")
+        known = ledgers.customers(view, (row.organisation_id for row in rows))
+        return rows, self._given(view, known.accounts, asked)
+
     def _options(self, view: View, found: Roster, asked: Asked) -> dict[str, Any]:
-        given: dict[str, Any] = {name: value for name, value in asked.items() if name != "on"}
-        exchange = self._desk._book.exchange if given.get("currency") is not None else None
-        return {**given, "on": self._desk._day(asked.get("on"), view), "accounts": found.accounts, "exchange": exchange}
+        return {
+            **self._given(view, found.accounts, asked),
+            "matching": found.matching(frames=asked.get("frames", False)),
+        }
+
+    def _given(self, view: View, accounts: Accounts, asked: Asked) -> dict[str, Any]:
+        checked_options(asked, Asked.__annotations__)
+        given: dict[str, Any] = {name: value for name, value in asked.items() if name not in ("on", "frames")}
+        return {
+            **given,
+            "on": self._desk._day(asked.get("on"), view),
+            "group": known_group(view, asked.get("group")),
+            "accounts": accounts,
+            "exchange": self._exchange(asked),
+        }
+
+    def _exchange(self, asked: Asked) -> Exchange | None:
+        return None if asked.get("currency") is None else _rates(self._desk._book.exchange)
 
 
-def _alerts(view: View, found: Roster, period: Any, options: dict[str, Any], lead: Any) -> list[portfolio.Alert]:
-    """Return the alerts of a period: as they were raised, else as the contracts say."""
-    raised = view.find(Renewal, contract_id=one_of([row.id for row in found.contracts]))
-    known = {row.contract_id for row in raised}
+def _rates(exchange: Exchange | None) -> Exchange:
+    """Return the host's rates; where there are none, or none for a currency, that is no rate and never an own one."""
+
+    def rate(currency: str, day: date) -> Decimal | Fraction | int | None:
+        try:
+            return None if exchange is None else exchange(currency, day)
+        except LookupError:
+            return None
+
+    return rate
+
+
+def _alerts(
+    found: Roster, raised: Sequence[Renewal], period: Period, lead: Lead, options: dict[str, Any]
+) -> list[portfolio.Alert]:
+    """Return the alerts of a period: as they were raised, and as the contracts say where none was raised."""
+    counted = {row.id for row in found.contracts}
+    known = {(row.contract_id, row.alert_on) for row in raised}
     said = portfolio.alerts(found.contracts, period, lead=lead, **options)
     return [
-        *(portfolio.Alert(row.contract_id, row.organisation_id, row.raised_on) for row in raised if row.raised_on),
-        *(alert for alert in said if alert.contract_id not in known),
+        *(
+            portfolio.Alert(row.contract_id, row.organisation_id, row.raised_on)
+            for row in raised
+            if row.raised_on is not None and row.contract_id in counted
+        ),
+        *(alert for alert in said if (alert.contract_id, alert.raised_on) not in known),
     ]
 
 
-def _actions(view: View, found: Roster) -> list[portfolio.Action]:
-    """Return what counts as an action: steps by people, and activities of those who look after the account."""
-    ids = one_of(sorted({row.organisation_id for row in found.contracts}))
-    renewals, happened = view.gather(
-        view.query(Renewal, organisation_id=ids), view.query(Activity, organisation_id=ids, order="at")
-    )
-    steps = [
-        portfolio.Action(row.organisation_id, day, row.contract_id)
-        for row in renewals
-        if isinstance(row, Renewal)
-        for step in row.steps
-        if step.before is not None and (day := day_of(step.at, view)) is not None
-    ]
-    return [*steps, *(_acted(view, row) for row in happened if isinstance(row, Activity) and _counts(found, row))]
+def _steps(view: View, raised: Sequence[Renewal]) -> Iterator[portfolio.Action]:
+    """Yield what somebody did in renewals: neither the raise itself, nor that nobody needs one any more."""
+    for row in raised:
+        for step in row.steps:
+            day = day_of(step.at, view)
+            if day is not None and step.before is not None and step.to != "superseded":
+                yield portfolio.Action(row.organisation_id, day, row.contract_id)
 
 
-def _acted(view: View, row: Activity) -> portfolio.Action:
-    return portfolio.Action(row.organisation_id or "", day_of(row.at, view) or view.today)
-
-
-def _counts(found: Roster, row: Activity) -> bool:
-    """Say whether an activity is by somebody who looks after the account, and no note or mail of a machine's."""
-    team = {one.user_id for one in found.team.get(row.organisation_id or "", ())}
-    return row.by_id in team and row.kind != "status"
+def _activities(view: View, found: Roster, period: Period, lead_days: int) -> Iterator[portfolio.Action]:
+    """Yield what those who look after the accounts did with them, from the lead before a period on."""
+    accounts = one_of(sorted({row.organisation_id for row in found.contracts}))
+    day = date.fromordinal(max(period.start.toordinal() - lead_days, date.min.toordinal() + 1))
+    since = at_least(datetime.combine(day, time(), view.now.tzinfo))
+    for row in view.find(Activity, organisation_id=accounts, at=since, order=("at", "id")):
+        acted, account, by = day_of(row.at, view), row.organisation_id, row.by_id
+        if acted is None or account is None or by is None or row.kind in AUTOMATIC:
+            continue
+        if found.team.includes(by, account, acted):
+            yield portfolio.Action(account, acted)

@@ -50,7 +50,9 @@ class Renewal(Entity):
 
     rules = (
         Rule(
-            ("reason", "state"), lambda reason, state: state != "lost" or bool(reason), "of a lost renewal is required"
+            ("reason", "state"),
+            lambda reason, state: state != "lost" or bool(reason and reason.strip()),
+            "of a lost renewal is required",
         ),
     )
 

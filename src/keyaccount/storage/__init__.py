@@ -37,7 +37,8 @@ class Act:
     """What one transaction did, for the audit: when, by whom, why.
 
     `key` is the host's idempotency key and `request` the digest of what was asked for under it. `seq` and `changed`
-    (kinds and ids) are the adapter's.
+    (kinds and ids) are the adapter's; of an act that changed many thousand records they may come in another order than
+    they were written in, without those it made and removed again, and the acts of images need not name them.
     """
 
     at: datetime

@@ -17,7 +17,10 @@ SIZE = 16
 
 def content(kind: str, values: Iterable[Any]) -> str:
     """Return a kind and a row's columns as one text: what its digest is of."""
-    return json.dumps([kind, *values], ensure_ascii=False, separators=(",", ":"))
+    return _text_of([kind, *values])
+
+
+_text_of = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def digested(salt: bytes, text: str) -> bytes:

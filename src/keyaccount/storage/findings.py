@@ -20,6 +20,7 @@ import attrs
 from keyaccount.catalogue import KINDS
 from keyaccount.storage import Finding, migrations
 from keyaccount.storage.audit import SIZE, chained, content, digested, is_damage
+from keyaccount.storage.changed import counts_of, names_of
 from keyaccount.storage.records import record_of
 from keyaccount.storage.schema import Table, lookup_keys, search_text, table_of
 
@@ -169,19 +170,40 @@ def _acts(connection: sqlite3.Connection, sums: Counter[Any]) -> Iterator[Findin
 
 
 def _order(connection: sqlite3.Connection, told: _Told) -> Iterator[Finding]:
-    """Compare who wrote and who replaced each image with the acts that name its record, in their order."""
+    """Compare who wrote and who replaced each image with the acts that name its record, in their order.
+
+    An act that counts names nothing: there the images are taken at their word, and their number must be the act's.
+    """
     touched: defaultdict[tuple[Any, Any], list[int]] = defaultdict(list)
+    counted: dict[int, dict[str, tuple[int, int]]] = {}
     for seq, changed in connection.execute("SELECT seq, changed FROM act ORDER BY seq"):
-        for kind, id in json.loads(changed):
+        if (counts := counts_of(changed)) is not None:
+            counted[seq] = counts
+        for kind, id in names_of(changed):
             touched[kind, id].append(seq)
     for (kind, id), images in told.written.items():
-        acts = touched[kind, id]
+        unnamed = {act for image in images for act in image if act in counted}
+        acts = sorted({*touched[kind, id], *unnamed}) if unnamed else touched[kind, id]
         for act, replaced_by in images:
             at = bisect_right(acts, act)
             if not at or acts[at - 1] != act:
                 yield Finding(str(kind), str(id), "was written by an act that does not name it")
             elif replaced_by != (acts[at] if at < len(acts) else None):
                 yield Finding(str(kind), str(id), "was replaced by another act than it says")
+    yield from _miscounted(counted, told)
+
+
+def _miscounted(counted: dict[int, dict[str, tuple[int, int]]], told: _Told) -> Iterator[Finding]:
+    """Compare how many images acts say they wrote and replaced with those that name these acts."""
+    written, replaced = Counter[Any](), Counter[Any]()
+    for (kind, _), images in told.written.items() if counted else ():
+        for act, replaced_by in images:
+            written[act, kind] += 1
+            replaced[replaced_by, kind] += 1
+    for seq, counts in counted.items():
+        kinds = sorted({*counts, *(kind for act, kind in (*written, *replaced) if act == seq)})
+        if any(counts.get(kind, (0, 0)) != (written[seq, kind], replaced[seq, kind]) for kind in kinds):
+            yield Finding("Act", str(seq), "wrote or replaced another number of records than it says")
 
 
 def _unsealed(connection: sqlite3.Connection, seal: str | None) -> Iterator[Finding]:

@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterator
+import operator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import attrs
 
 from keyaccount import phones
 from keyaccount.catalogue import KINDS, Kind
-from keyaccount.codec import AtRest, written
+from keyaccount.codec import AtRest, writer_of
 from keyaccount.model.entity import Entity
-from keyaccount.money import Money
 from keyaccount.results import plain
 from keyaccount.search import texts
 from keyaccount.shapes import Amount, Flag, Many, Number, Pairs, PhoneNumber, Rank, Shape, Text, Whole
@@ -45,16 +45,13 @@ class Column:
         whole = isinstance(self.shape, (Flag, Number, Rank, Whole, Amount)) and not self.currency
         return "INTEGER" if whole else "TEXT"
 
-    def value(self, row: Entity) -> AtRest:
-        """Return what the column holds of a record."""
-        value = getattr(row, self.field)
-        if value is None or (type(value) is str and not self.folded):
-            return value
+    def of(self) -> Callable[[Any], AtRest]:
+        """Return how the column is made of a field's value, where there is one."""
         if self.folded:
-            return str(self.shape.key(value))
-        if isinstance(value, Money):
-            return value.currency if self.currency else value.units
-        return written(self.shape, value)
+            return lambda value: str(self.shape.key(value))
+        if isinstance(self.shape, Amount):
+            return operator.attrgetter("currency" if self.currency else "units")
+        return writer_of(self.shape)
 
 
 @attrs.frozen
@@ -64,13 +61,20 @@ class Table:
     kind: Kind
     name: str
     columns: tuple[Column, ...]
+    _made: tuple[tuple[str, Callable[[Any], AtRest]], ...]
+
+    def values(self, row: Entity) -> list[AtRest]:
+        """Return what the columns hold of a record."""
+        found = ((getattr(row, field), made) for field, made in self._made)
+        return [None if value is None else made(value) for value, made in found]
 
 
 @functools.cache
 def table_of(kind_name: str) -> Table:
     """Return the table of a kind, by the kind's name."""
     kind = KINDS[kind_name]
-    return Table(kind, _snake(kind_name), tuple(_columns(kind)))
+    columns = tuple(_columns(kind))
+    return Table(kind, _snake(kind_name), columns, tuple((column.field, column.of()) for column in columns))
 
 
 def _columns(kind: Kind) -> Iterator[Column]:
@@ -134,8 +138,16 @@ def statements() -> Iterator[str]:
         for index in _indexes(table):
             columns_of = ", ".join(f'"{column}"' for column in index)
             yield f'CREATE INDEX {table.name}_by_{"_".join(index)} ON "{table.name}" ({columns_of})'
+    yield from _COVERING
     yield from _COMMON
 
+
+_COVERING = (
+    """CREATE INDEX assignment_covering ON assignment (user_id, role, valid_from, valid_until, organisation_id)
+    WHERE covers_subsidiaries = 1""",
+    'CREATE INDEX grant_covering ON "grant" (principal, organisation_id) WHERE covers_subsidiaries = 1',
+)
+"""What reaches below its own account is little, and asked for with each right."""
 
 _COMMON = (
     """CREATE TABLE item (kind TEXT NOT NULL, field TEXT NOT NULL, key TEXT NOT NULL, id TEXT NOT NULL,
@@ -160,10 +172,12 @@ def _indexes(table: Table) -> Iterator[tuple[str, ...]]:
 
 
 _INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
-    "activity": (("organisation_id", "at"), ("open", "follow_up_on")),
+    "acknowledgement": (("note_id", "user_id"),),
+    "activity": (("organisation_id", "at"), ("open", "follow_up_on"), ("at", "id")),
     "alias": (("old_id", "id"),),
     "contact": (("vip", "id"),),
     "contract": (("last_day", "organisation_id"), ("ends_on", "id")),
+    "grant": (("principal", "organisation_id"),),
     "invoice": (
         ("organisation_id", "issued_on", "currency", "net_units"),
         ("issued_on", "organisation_id", "currency", "net_units"),
@@ -172,8 +186,8 @@ _INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "link": (("organisation_id", "kind", "open", "dated_on"),),
     "order": (
-        ("organisation_id", "ordered_on", "currency", "net_units"),
-        ("ordered_on", "organisation_id", "currency", "net_units"),
+        ("organisation_id", "ordered_on", "currency", "net_units", "state"),
+        ("ordered_on", "organisation_id", "currency", "net_units", "state"),
         ("open", "organisation_id"),
         ("number", "id"),
     ),

@@ -149,11 +149,21 @@ class Select:
         parts = [self._meets(kind, at, field, test) for field, test in self.query.where]
         if self._restriction is not None:
             parts.append(self._restriction.permits(kind, at, self.query.right))
+            within = self._restriction.within(kind, at, self.query.right)
+            parts += [within] if within is not None and not self._is_narrow(kind) else []
         if self.query.text is not None:
             parts.append(self._sought(at, self.query.text))
         elif paged and self.query.after is not None:
             parts.append(self._later(kind, at, self.query.after))
         return " AND ".join([f"({part})" for part in parts]) or "1"
+
+    def _is_narrow(self, kind: Kind) -> bool:
+        """Say whether a condition asks for certain records, which an index finds."""
+        return any(
+            test.op in ("is", "one_of", "above", "below", "dialled")
+            and (field == "id" or kind.link(field) is not None or kind.shapes[field].many or _is_folded(kind, field))
+            for field, test in self.query.where
+        )
 
     def _sought(self, at: str, text: str) -> str:
         """Narrow a text search down; the ranking decides."""
@@ -175,12 +185,21 @@ class Select:
         if test.op == "is_none":
             return f"{column} IS NULL OR {column} = ''"
         if test.op in ("is", "one_of"):
-            if test.op == "is":
-                return f"{column} = {self.bind(_kept(shape, shape.normal(test.value)))}"
-            return f"{column} IN {self.bind_all(_kept(shape, shape.normal(value)) for value in test.value)}"
+            return self._equals(kind, at, field, column, test)
         if isinstance(shape, Amount):
             return self._within_amount(kind, at, field, test)
         return self._within(column, shape, test)
+
+    def _equals(self, kind: Kind, at: str, field: str, column: str, test: Test) -> str:
+        """Compare with a value, or several; of a reference that may be masked the bare column, which has an index."""
+        shape, link, rule = kind.shapes[field], kind.link(field), self._restriction
+        masked = rule is not None and link is not None and rule.masks(kind, link)
+        bare = f"{at}.{_quoted(field)}" if masked else column
+        if test.op == "is":
+            equal = f"{bare} = {self.bind(_kept(shape, shape.normal(test.value)))}"
+        else:
+            equal = f"{bare} IN {self.bind_all(_kept(shape, shape.normal(value)) for value in test.value)}"
+        return f"{equal} AND {rule.reachable(link, bare)}" if masked and rule and link else equal
 
     def _within_amount(self, kind: Kind, at: str, field: str, test: Test) -> str:
         """Compare amounts of the same currency; those in another lie in no range."""
@@ -223,11 +242,19 @@ class Select:
         if test.op == "is_none":
             return f"{at}.{_quoted(field)} = '{{}}'"
         given = test.value if test.op == "one_of" else (test.value,)
-        wanted = [
-            " AND ".join(self._item(kind, at, field, [key_text(key)]) for key in shape.keys(shape.normal(value))) or "1"
-            for value in given
-        ]
-        return " OR ".join(f"({part})" for part in wanted) or "0"
+        wanted = [[key_text(key) for key in shape.keys(shape.normal(value))] for value in given]
+        if not all(wanted):
+            return "1"  # no pair at all is asked for
+        if all(len(keys) == 1 for keys in wanted):
+            return self._item(kind, at, field, [key for keys in wanted for key in keys])
+        return self._item_of_pairs(kind, at, field, wanted)
+
+    def _item_of_pairs(self, kind: Kind, at: str, field: str, wanted: Sequence[Sequence[str]]) -> str:
+        """Ask for rows that have every pair of one of the mappings; one text, however many are wanted."""
+        named = f"i.kind = {self.bind(kind.name)} AND i.field = {self.bind(field)}"
+        pairs = f"json_each({self.bind(json.dumps(wanted, ensure_ascii=False))}) w, json_each(w.value) k"
+        found = f"SELECT i.id FROM {pairs} JOIN item i ON {named} AND i.key = k.value"
+        return f"{at}.id IN ({found} GROUP BY w.key, i.id HAVING COUNT(*) = json_array_length(w.value))"
 
     def _item(self, kind: Kind, at: str, field: str, keys: Iterable[str], more: str = "") -> str:
         named = f"i.kind = {self.bind(kind.name)} AND i.field = {self.bind(field)}"
@@ -337,6 +364,11 @@ def shown_fields(kind: Kind) -> dict[str, Callable[[Any], Any] | None]:
 
 def _quoted(name: str) -> str:
     return f'"{name}"'
+
+
+def _is_folded(kind: Kind, field: str) -> bool:
+    shape = kind.shapes[field]
+    return isinstance(shape, Text) and shape.folded
 
 
 def _kept(shape: Shape, value: Any) -> Any:

@@ -23,12 +23,13 @@ from typing import Any
 import attrs
 
 from keyaccount.access import Reader
-from keyaccount.codec import assembled, moment
+from keyaccount.codec import assembler, moment
 from keyaccount.errors import ConflictError, ValidationError
 from keyaccount.model.entity import Entity
 from keyaccount.queries import Query, Total, Window, best, check_totals, grouped, in_order
 from keyaccount.storage import Act, Change, Finding, Image, audit, file, findings
 from keyaccount.storage.audit import chained, content, digested
+from keyaccount.storage.changed import Changed, counts_of, names_of
 from keyaccount.storage.file import documented as _documented
 from keyaccount.storage.file import run as _run
 from keyaccount.storage.records import record_of
@@ -148,13 +149,15 @@ class SQLiteUnit:
         self.connection = connection
         self._act: Act | None = None
         self._seq = 0
-        self._changed: dict[tuple[str, str], None] = {}
+        self._changed = Changed()
         self._digests = 0
         self._chain: bytes | None = None
         self._bound: tuple[Reader, dict[str, Any]] | None = None
 
     def find(self, query: Query) -> Iterator[Entity]:
         """Answer a query exactly."""
+        if query.asks_nothing:
+            return iter(())
         select = Select(query, self._parameters(query.reader))
         with _documented():
             found = _entities(query, self.connection.execute(select.rows(), select.parameters))
@@ -165,7 +168,7 @@ class SQLiteUnit:
         answers: list[list[Entity]] = [[] for _ in queries]
         by_reader: dict[int, list[int]] = defaultdict(list)
         for number, query in enumerate(queries):
-            if query.limit != 0:
+            if not query.asks_nothing:
                 by_reader[id(query.reader)].append(number)
         for numbers in by_reader.values():
             for start in range(0, len(numbers), _TOGETHER):
@@ -217,13 +220,27 @@ class SQLiteUnit:
         """Yield the acts after a sequence number, in their order."""
         with _documented():
             sql = f"{_ACTS} WHERE seq > ? AND seq <> ? ORDER BY seq"
-            return map(_act, self.connection.execute(sql, (after, self._own())).fetchall())
+            return map(self._whole, self.connection.execute(sql, (after, self._own())).fetchall())
 
     def act_of(self, key: str) -> Act | None:
         """Return the act written under a key, or None."""
         with _documented():
             row = self.connection.execute(f"{_ACTS} WHERE key = ? AND seq <> ?", (key, self._own())).fetchone()
-            return None if row is None else _act(row)
+            return None if row is None else self._whole(row)
+
+    def _whole(self, row: tuple[Any, ...]) -> Act:
+        """Return an act with all that it changed; of one that only counted it, what rows and their past say of it."""
+        act, counts = _act(row), counts_of(row[-1])
+        if counts is None:
+            return act
+        with _documented():
+            names = [(kind, id) for kind in sorted(counts) for id in self._changed_by(table_of(kind), act.seq)]
+        return attrs.evolve(act, changed=tuple(names))
+
+    def _changed_by(self, table: Table, seq: int) -> Iterator[str]:
+        past = "SELECT id FROM past WHERE kind = :kind AND (act = :seq OR replaced_by = :seq)"
+        sql = f'SELECT id FROM "{table.name}" WHERE act = :seq UNION {past} ORDER BY id'
+        return (id for (id,) in self.connection.execute(sql, {"kind": table.kind.name, "seq": seq}))
 
     def _own(self) -> int:
         """Return the number of this unit's act, which is none of the acts before the unit has ended."""
@@ -270,7 +287,7 @@ class SQLiteUnit:
     @contextmanager
     def nested(self) -> Iterator[None]:
         """Undo what is written in the block where it raises."""
-        kept = (self._act, self._seq, dict(self._changed), self._digests)
+        kept = (self._act, self._seq, self._changed.copy(), self._digests)
         _run(self.connection, "SAVEPOINT nested")
         try:
             yield
@@ -289,7 +306,7 @@ class SQLiteUnit:
             for batch in batches:
                 self._check_versions(batch)
             self._begin(act)
-            self._changed |= dict.fromkeys((change.kind, change.id) for change in changes)
+            self._changed.name((change.kind, change.id) for change in changes)
             for batch in batches:
                 for kind, some in batch.items():
                     self._write_kind(table_of(kind), some)
@@ -307,7 +324,7 @@ class SQLiteUnit:
         return self._chain is not None and row is not None and bool(row[0] == self._chain)
 
     def _finish(self, act: Act) -> None:
-        changed = json.dumps(list(self._changed), ensure_ascii=False)
+        changed = self._changed.told()
         digests = (self._digests % (1 << 8 * audit.SIZE)).to_bytes(audit.SIZE, "big")
         before = self.connection.execute("SELECT chain FROM act WHERE seq = ?", (self._seq - 1,)).fetchone()
         told = [self._seq, moment(act.at), act.by, act.why, act.key, act.request, changed]
@@ -355,6 +372,7 @@ class SQLiteUnit:
         for *values, act, salt, digest in self.connection.execute(sql, (wanted,)).fetchall():
             if act == self._seq:
                 self._digests -= int.from_bytes(digest, "big")
+                self._changed.written[table.kind.name] -= 1
             else:
                 own = dict(zip((column.name for column in table.columns), values, strict=True))
                 past.append(
@@ -369,6 +387,7 @@ class SQLiteUnit:
                         digest,
                     )
                 )
+        self._changed.replaced[table.kind.name] += len(past)
         self.connection.executemany("INSERT INTO past VALUES (?, ?, ?, ?, ?, ?, ?, ?)", past)
         self.connection.execute(f'DELETE FROM "{table.name}" WHERE id IN (SELECT value FROM json_each(?))', (wanted,))
         self.connection.execute(
@@ -379,13 +398,14 @@ class SQLiteUnit:
         records, items = [], []
         searched = bool(table.kind.searched)
         for row in rows:
-            values = [column.value(row) for column in table.columns]
+            values = table.values(row)
             salt = os.urandom(audit.SIZE)
             digest = digested(salt, content(table.kind.name, values))
             self._digests += int.from_bytes(digest, "big")
             found = [search_text(table.kind, row)] if searched else []
             records.append((*values, *found, self._seq, salt, digest))
             items += [(table.kind.name, field, key, row.key) for field, key in lookup_keys(table.kind, row)]
+        self._changed.written[table.kind.name] += len(records)
         places = ", ".join("?" * len(records[0]))
         self.connection.executemany(f'INSERT INTO "{table.name}" VALUES ({places})', records)
         self.connection.executemany("INSERT OR IGNORE INTO item VALUES (?, ?, ?, ?)", items)
@@ -396,8 +416,7 @@ _ACTS = "SELECT seq, at, by, why, key, request, changed FROM act"
 
 def _act(row: tuple[Any, ...]) -> Act:
     seq, at, by, why, key, request, changed = row
-    pairs = tuple((kind, id) for kind, id in json.loads(changed or "[]"))
-    return Act(datetime.fromisoformat(at), by, why, key, request, seq, pairs)
+    return Act(datetime.fromisoformat(at), by, why, key, request, seq, tuple(names_of(changed)))
 
 
 def _by_kind(changes: Sequence[Change]) -> dict[str, list[Change]]:
@@ -413,10 +432,7 @@ def _arranged(query: Query, found: list[Entity]) -> list[Entity]:
 
 
 def _entities(query: Query, rows: Iterable[Sequence[Any]]) -> list[Entity]:
-    names = list(shown_fields(query.kind))
-    cls = query.kind.cls
-    # not strict: a row of several questions is padded to their common width
-    return [assembled(cls, dict(zip(names, row, strict=False))) for row in rows]
+    return list(map(assembler(query.kind.cls, tuple(shown_fields(query.kind))), rows))
 
 
 def _checked(path: object) -> Path:

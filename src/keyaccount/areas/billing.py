@@ -1,0 +1,62 @@
+"""`desk.billing`: what is still to be paid."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING, Any, cast
+
+from keyaccount import billing, ledgers
+from keyaccount.model.commerce import Invoice
+from keyaccount.view import View
+
+if TYPE_CHECKING:
+    from keyaccount.desk import Desk
+
+
+class Billing:
+    """What customers still have to pay; reached as `desk.billing`."""
+
+    __slots__ = ("_desk",)
+
+    def __init__(self, desk: Desk) -> None:
+        """Belong to a desk."""
+        self._desk = desk
+
+    def overdue(
+        self, *, on: date | None = None, by: str | None = None, group: str | None = None
+    ) -> billing.OverdueInvoices:
+        """Return the invoices overdue on a day: account by account, the oldest first, with what is open of each.
+
+        An invoice is overdue from the day after it was due, while something is open. Disputed ones are marked.
+        """
+        with self._desk._view() as view:
+            day = self._desk._day(on, view)
+            rows = cast("list[Invoice]", view.gather(ledgers.overdue(view, day))[0])
+            kept, options = self._asked(view, day, rows, by, group)
+            return billing.overdue(kept, **options)
+
+    def ageing(
+        self,
+        *,
+        on: date | None = None,
+        by: str | None = None,
+        group: str | None = None,
+        currency: str | None = None,
+    ) -> billing.Ageing:
+        """Return what is open by account and by how long it is overdue: 1 to 30 days, to 60, to 90, and longer.
+
+        What is not due yet, open credit notes and overpaid amounts stand in columns of their own.
+        """
+        with self._desk._view() as view:
+            day = self._desk._day(on, view)
+            kept, options = self._asked(view, day, ledgers.unsettled(view, day), by, group)
+            exchange = self._desk._book.exchange if currency is not None else None
+            return billing.ageing(kept, currency=currency, exchange=exchange, **options)
+
+    @staticmethod
+    def _asked(
+        view: View, day: date, rows: list[Invoice], by: str | None, group: str | None
+    ) -> tuple[list[Invoice], dict[str, Any]]:
+        known = ledgers.customers(view, (row.organisation_id for row in rows))
+        kept = [row for row in rows if known.has(row.organisation_id)]
+        return kept, {"on": day, "by": by, "group": group, "accounts": known.accounts}

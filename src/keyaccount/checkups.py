@@ -1,0 +1,91 @@
+"""The Monday health check and the daily short form, over what one desk may read: about a dozen questions in all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, tzinfo
+from typing import Any, TypeVar, cast
+
+import attrs
+
+from keyaccount import attention, health, ledgers
+from keyaccount.calendars import ONE_DAY
+from keyaccount.figures import Exchange, Rates
+from keyaccount.model.activities import Activity
+from keyaccount.model.commerce import Invoice
+from keyaccount.model.contracts import Contract
+from keyaccount.model.entity import Entity
+from keyaccount.model.renewals import Renewal
+from keyaccount.model.rights import BreakGlass
+from keyaccount.model.sales import Opportunity
+from keyaccount.queries import Query, at_most
+from keyaccount.view import View
+
+E = TypeVar("E", bound=Entity)
+
+
+def health_check(
+    view: View, on: date, *, again: ledgers.Again, zone: tzinfo, exchange: Exchange | None, **asked: Any
+) -> health.HealthCheck:
+    """Gather the facts in a constant number of statements, whatever the number of accounts, and judge them."""
+    rates = Rates(asked.get("currency"), exchange)
+    invoiced = ledgers.turnover(view, health.invoice_windows(on), "invoices", rates, again)
+    ordered = ledgers.turnover(view, health.order_windows(on), "orders", rates, again)
+    contracts, overdue, opportunities, promises, renewals = view.gather(
+        view.query(Contract, order=("organisation_id", "id")),
+        ledgers.overdue(view, on),
+        view.query(Opportunity, open=True, order="id"),
+        _promised(view, on),
+        view.query(Renewal, open=True),
+    )
+    met, held = ledgers.contacts(view, on)
+    accounts = _accounts(contracts, overdue, opportunities, promises, met)
+    known = ledgers.customers(view, {*accounts, *ledgers.accounts_in(invoiced, ordered)})
+    facts = health.HealthFacts(
+        invoiced=ledgers.of_customers(invoiced, known),
+        ordered=ledgers.of_customers(ordered, known),
+        contracts=_of(contracts, Contract, known),
+        open_invoices=_of(overdue, Invoice, known),
+        opportunities=_of(opportunities, Opportunity, known),
+        contacts=attention.last_contacts(met, on=on, positions=held, zone=zone, accounts=known.accounts),
+        promises=_of(promises, Activity, known),
+        progress={row.contract_id: row.state for row in cast("list[Renewal]", renewals)},
+    )
+    return health.health_of(facts, on=on, zone=zone, accounts=known.accounts, exchange=exchange, **asked)
+
+
+def daily(view: View, on: date, *, zone: tzinfo, **asked: Any) -> health.Daily:
+    """Gather what is overdue, to be updated and promised, and who has a private account open."""
+    overdue, opportunities, promises, opened = view.gather(
+        ledgers.overdue(view, on),
+        view.query(Opportunity, open=True, order="id"),
+        _promised(view, on),
+        view.query(BreakGlass, order="opens_at"),
+    )
+    known = ledgers.customers(view, _accounts(overdue, opportunities, promises))
+    found = health.daily(
+        on=on,
+        invoices=_of(overdue, Invoice, known),
+        opportunities=_of(opportunities, Opportunity, known),
+        activities=_of(promises, Activity, known),
+        zone=zone,
+        accounts=known.accounts,
+        **asked,
+    )
+    return attrs.evolve(found, opened=tuple(row for row in cast("list[BreakGlass]", opened) if _is_open(row, view)))
+
+
+def _is_open(row: BreakGlass, view: View) -> bool:
+    return row.opens_at is not None and row.closes_at is not None and row.opens_at <= view.now < row.closes_at
+
+
+def _promised(view: View, on: date) -> Query:
+    return view.query(Activity, open=True, follow_up_on=at_most(on - ONE_DAY), order="follow_up_on")
+
+
+def _accounts(*found: Iterable[Entity]) -> set[str]:
+    return {id for rows in found for row in rows if (id := getattr(row, "organisation_id", None)) is not None}
+
+
+def _of(rows: Iterable[Entity], cls: type[E], known: ledgers.Customers) -> list[E]:
+    return [row for row in rows if isinstance(row, cls) and known.has(getattr(row, "organisation_id", None))]

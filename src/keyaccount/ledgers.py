@@ -1,0 +1,175 @@
+"""What was billed, ordered, said and promised, as one desk may read it: sums and few rows, never all documents."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from datetime import date, datetime, time, timedelta
+from typing import Any, Protocol, TypeAlias, cast
+
+import attrs
+
+from keyaccount.accounts import Accounts
+from keyaccount.calendars import ONE_DAY, Period
+from keyaccount.catalogue import kind_of
+from keyaccount.figures import Rates
+from keyaccount.model.activities import Activity
+from keyaccount.model.commerce import COUNTED, Invoice, Order
+from keyaccount.model.contacts import Position
+from keyaccount.model.organisations import Organisation
+from keyaccount.queries import Window, above, at_least, at_most, between, is_none, one_of
+from keyaccount.rosters import Team, is_customer, known_of
+from keyaccount.turnover import Basis, Find, Flow, Turnover, checked_basis
+from keyaccount.view import View, by_id
+
+Document: TypeAlias = type[Invoice] | type[Order]
+
+
+class Again(Protocol):
+    """Opens a view of the same desk again, when somebody asks for the records behind a sum."""
+
+    def __call__(self) -> Any:
+        """Return the context that gives the view."""
+
+
+@attrs.frozen
+class Customers:
+    """The accounts that metrics are about, what is known of them, and who looks after each."""
+
+    organisations: Mapping[str, Organisation]
+    accounts: Accounts
+    team: Team
+
+    def has(self, account: str | None) -> bool:
+        """Say whether an account counts: it can be read, and is a customer as far as it says."""
+        return is_customer(self.organisations.get(account or ""))
+
+
+def customers(view: View, also: Iterable[str] = ()) -> Customers:
+    """Read every customer, further accounts by id, and those above them, with what is known of them."""
+    stated, others = view.gather(
+        view.query(Organisation, relationships="customer"), view.query(Organisation, id=above(sorted(set(also))))
+    )
+    found = cast("dict[str, Organisation]", {**by_id(stated), **by_id(others)})
+    missing = {row.parent_id for row in found.values() if row.parent_id} - found.keys()
+    if missing:
+        found |= cast("dict[str, Organisation]", by_id(view.find(Organisation, id=above(sorted(missing)))))
+    return Customers(found, *known_of(view, found))
+
+
+# ---- sums ------------------------------------------------------------------------------------------------------------
+
+
+def turnover(view: View, windows: Mapping[str, Period], basis: Basis, rates: Rates, again: Again) -> Turnover:
+    """Add up documents by account and currency in the storage: one statement, each window a column.
+
+    Amounts that are to be converted are added up by day. The documents behind a sum are looked up when asked for.
+    """
+    flows = list(_flows(view, windows, checked_basis(basis), rates))
+    return Turnover(windows, flows, _finder(again, basis), basis)
+
+
+def of_customers(found: Turnover, known: Customers) -> Turnover:
+    """Leave out the flows of accounts that are no customers."""
+    return attrs.evolve(found, flows=[flow for flow in found.flows if known.has(flow.account)])
+
+
+def accounts_in(*found: Turnover) -> set[str]:
+    """Return the accounts that turned anything over."""
+    return {flow.account for one in found for flow in one.flows}
+
+
+def _flows(view: View, windows: Mapping[str, Period], basis: str, rates: Rates) -> Iterator[Flow]:
+    cls, day = _document(basis)
+    if rates.exchange is None:
+        yield from _totalled(view, cls, day, windows)
+        return
+    currencies = [total.key[0] for total in view.totals(_counted(view, cls), by=("currency",))]
+    foreign = [currency for currency in currencies if currency not in (None, rates.currency)]
+    yield from _totalled(view, cls, day, windows, currency=rates.currency)
+    if foreign:
+        yield from _totalled(view, cls, day, windows, daily=True, currency=one_of(foreign))
+
+
+def _totalled(
+    view: View, cls: Document, day: str, windows: Mapping[str, Period], *, daily: bool = False, **where: Any
+) -> Iterator[Flow]:
+    by = ("organisation_id", "currency", day) if daily else ("organisation_id", "currency")
+    spans = [Window(day, window.start, window.end) for window in windows.values()]
+    found = view.totals(_counted(view, cls, **where), by=by, windows=spans, sums=("net_units",), extremes=(day,))
+    for total in found:
+        account, currency, *on = total.key
+        if account is not None and currency is not None:
+            units = [units for (units,) in total.sums]
+            yield Flow(account, currency, units, total.lows[0], on[0] if on else None)
+
+
+def _document(basis: str) -> tuple[Document, str]:
+    return (Invoice, "issued_on") if basis == "invoices" else (Order, "ordered_on")
+
+
+def _counted(view: View, cls: Document, **where: Any) -> Any:
+    if cls is Order:
+        where["state"] = one_of(sorted(COUNTED))
+    return view.query(cls, **where)
+
+
+def _finder(again: Again, basis: str) -> Find:
+    cls, day = _document(basis)
+
+    def find(accounts: Collection[str], window: Period, currency: str | None) -> Iterable[str]:
+        if not window.days or not accounts:
+            return ()
+        where: dict[str, Any] = {day: between(window.start, window.end - ONE_DAY)}
+        where |= {"currency": currency} if currency is not None else {}
+        with again() as view:
+            query = _counted(view, cls, organisation_id=one_of(sorted(accounts)), **where)
+            return tuple(row.key for row in view.gather(attrs.evolve(query, order=((day, False),)))[0])
+
+    return find
+
+
+# ---- rows ------------------------------------------------------------------------------------------------------------
+
+
+def documents(view: View, basis: Basis, window: Period) -> Iterator[Any]:
+    """Yield the documents of a window, page by page: for what needs their lines."""
+    cls, day = _document(checked_basis(basis))
+    where: dict[str, Any] = {day: between(window.start, window.end - ONE_DAY)} if window.days else {"id": one_of(())}
+    return view.stream(kind_of(cls), **where)
+
+
+def unsettled(view: View, on: date) -> list[Invoice]:
+    """Read the invoices and credit notes that were issued by a day and not settled at its end."""
+    return view.find(Invoice, issued_on=at_most(on), settled_on=at_least(on + ONE_DAY), order="due_on")
+
+
+def overdue(view: View, on: date) -> Any:
+    """Return the query of what was overdue at the end of a day."""
+    return view.query(
+        Invoice,
+        kind="invoice",
+        issued_on=at_most(on),
+        due_on=at_most(on - ONE_DAY),
+        settled_on=at_least(on + ONE_DAY),
+        order="due_on",
+    )
+
+
+def contacts(view: View, on: date) -> tuple[list[Activity], list[Position]]:
+    """Read the latest two-way activities up to the end of a day by account, and by contact where no account is named.
+
+    With the positions of those contacts: an activity without an account counts where they were employed.
+    """
+    until = datetime.combine(on + ONE_DAY, time(), view.now.tzinfo) - timedelta(microseconds=1)
+    met: dict[str, Any] = {"two_way": True, "at": at_most(until)}
+    latest = {
+        total.highs[0] for total in view.totals(view.query(Activity, **met), by=("organisation_id",), extremes=("at",))
+    }
+    alone = view.query(Activity, organisation_id=is_none, **met)
+    by_contact = [total for total in view.totals(alone, by=("contact_ids",), extremes=("at",)) if total.key[0]]
+    moments = sorted(latest | {total.highs[0] for total in by_contact})
+    people = one_of(sorted(total.key[0] for total in by_contact))
+    found, held = view.gather(
+        view.query(Activity, two_way=True, at=one_of(moments)), view.query(Position, contact_id=people)
+    )
+    return cast("list[Activity]", found), cast("list[Position]", held)
