@@ -196,6 +196,8 @@ class _Asking:
         """Return the decline of all accounts that have a base, taken together."""
         entries, excluded = [], []
         for one in rows:
+            if not one.amounts:
+                excluded.append(Excluded(one.unit, self.judged((), None).reason or ""))
             for currency, units in sorted(one.amounts.items()):
                 found = self.judged(units, currency)
                 if found.share is None:

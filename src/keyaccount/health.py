@@ -415,7 +415,8 @@ class _Sight:
 
     def _turnover(self, one: Sums | None) -> dict[str, Any]:
         if one is None or not one.amounts:
-            return {"growth_reason": "no turnover yet"}
+            first = None if one is None else one.first
+            return {"growth_reason": revenue.grown(0, 0, first, self.windows[revenue.BEFORE])[1]}
         fields = {
             "invoiced": _amounts({currency: units[0] for currency, units in one.amounts.items()}),
             "invoiced_before": _amounts({currency: units[1] for currency, units in one.amounts.items()}),
