@@ -357,7 +357,7 @@ class _Sight:
         rates: Options = {"currency": question.currency, "exchange": question.exchange}
         matching: Options = {"matching": question.matching}
         contracts, deals = facts.contracts or (), facts.opportunities or ()
-        open_deals = [row for row in deals if row.open]
+        open_deals = [row for row in deals if row.open_on(on)]
         present = {
             "invoiced": facts.invoiced is not None,
             "decline": facts.ordered is not None,
