@@ -29,7 +29,9 @@ def organisation(n: int, size: int) -> ka.Organisation:
         currency="EUR",
         phones=(number(n),),
         emails=(f"office@company{n}.example",),
-        addresses=(ka.Address(lines=(f"Street {n % 300}",), postcode=f"{n % 100_000:05d}", town="Berlin", country="DE"),),
+        addresses=(
+            ka.Address(lines=(f"Street {n % 300}",), postcode=f"{n % 100_000:05d}", town="Berlin", country="DE"),
+        ),
         refs={"erp": f"res.partner/{n}"},
         private=n % 100 == 0,
     )
@@ -79,5 +81,3 @@ def invoices(size: int) -> Iterator[ka.Invoice]:
             due_on=issued + timedelta(days=30),
             net=ka.Money(100 + n % 900, "EUR"),
         )
-
-

@@ -189,14 +189,14 @@ class Plan:
         row = _Row(self, forms, bad, currency or self._currency)
         for source in self.sources:
             cell = cells[source.place]
-            if cell is None or cell == "" or is_nothing(cell):
+            if cell is None:
                 continue
             target = source.targets[0]
             try:
                 value = cell if source.convert is None else converted(source.convert, cell)
                 for target in source.targets if not is_nothing(value) else ():
                     row.add(target, value, source.name, cell)
-            except ValueError as error:
+            except Exception as error:  # noqa: BLE001 - a value that a frame or a conversion gave may raise anything
                 bad.append(Bad(source.name, cell, _reason(error), target.field))
                 row.failed.update((each.field, each.key) for each in source.targets)
         return row.finished()
@@ -246,13 +246,20 @@ def _wrongly_fixed(kind: Kind, fixed: Mapping[str, Any]) -> Iterator[Problem]:
     shapes = _writable(kind)
     for name, value in fixed.items():
         if name in shapes:
-            reason = shapes[name].reason(shapes[name].normal(value))
+            reason = _refusal(shapes[name], value)
         elif name == CURRENCY and _has_amounts(shapes.values()):
             reason = None if _is_text(value) and value in CURRENCIES else f"is no currency{nearest(value, CURRENCIES)}"
         else:
             reason = f"is no field{nearest(name, {*shapes, CURRENCY})}"
         if reason is not None:
             yield Problem(kind.name, name, shown(value), reason)
+
+
+def _refusal(shape: Shape, value: Any) -> str | None:
+    try:
+        return shape.reason(shape.normal(value))
+    except Exception as error:  # noqa: BLE001 - a foreign value may raise anything
+        return f"cannot be read: {type(error).__name__}"
 
 
 def _is_repeated(shape: Shape) -> bool:
@@ -328,18 +335,21 @@ def converted(convert: Convert | None, cell: Any) -> Any:
 
 def is_nothing(cell: Any) -> bool:
     """Say whether a cell holds nothing: no text, or what data frames write where there is no value."""
-    if cell is None or isinstance(cell, str):
-        return not cell
-    if isinstance(cell, (float, Decimal)):
-        return cell != cell and not (isinstance(cell, Decimal) and cell.is_snan())  # noqa: PLR0124 - a NaN
-    return type(cell).__name__ in _NOTHING
+    sort = type(cell)  # a foreign object may say anything of itself
+    if cell is None or issubclass(sort, str):
+        return cell is None or not str.__len__(cell)
+    if issubclass(sort, float):
+        return bool(cell != cell)  # noqa: PLR0124 - a NaN
+    return cell.is_nan() if issubclass(sort, Decimal) else sort.__name__ in _NOTHING
 
 
 _NOTHING = frozenset({"NaTType", "NAType"})
 
 
-def _reason(error: ValueError) -> str:
-    return error.problems[0].reason if isinstance(error, ValidationError) and error.problems else str(error)
+def _reason(error: Exception) -> str:
+    if isinstance(error, ValidationError) and error.problems:
+        return error.problems[0].reason
+    return str(error) if type(error) is ValueError else f"cannot be read: {type(error).__name__}"
 
 
 def _currency(cell: Any) -> str | None:
@@ -448,8 +458,6 @@ def _made(target: Target, cell: Any, forms: Forms) -> Any:
         if isinstance(cell, str) and not cell.strip():
             return None
         raise
-    except Exception as error:  # noqa: BLE001 - a value that a frame or a conversion gave may raise anything
-        raise ValueError(f"cannot be read: {type(error).__name__}") from None
 
 
 @functools.cache
@@ -592,7 +600,12 @@ def record_of(plan: Plan, values: Mapping[str, Any], bad: list[Bad], cells: Any,
         for problem in error.problems:
             sound = plan.kind.shapes[problem.field].reason(values.get(problem.field)) is None
             if not known or not (problem.field in known or sound):
-                bad.append(Bad(*plan.blamed(problem.field, values.get(problem.field), cells, forms), problem.reason))
+                column, cell = plan.blamed(problem.field, values.get(problem.field), cells, forms)
+                many = isinstance(plan.kind.shapes[problem.field], Many)
+                reason = (
+                    problem.reason.rpartition(", which ")[2] if many else problem.reason
+                )  # of the cell, not the list
+                bad.append(Bad(column, cell, reason, problem.field))
     except KeyAccountError as error:
         bad.append(Bad(plan.kind.name, "", str(error)))
     else:

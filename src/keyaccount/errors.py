@@ -26,6 +26,13 @@ def shown(value: object) -> str:
     >>> shown("a" * 100)
     "'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa…'"
     """
+    try:
+        return _shown(value)
+    except Exception:  # noqa: BLE001 - a foreign value may raise anything, and must not hide the problem it is part of
+        return f"a {type(value).__name__}"
+
+
+def _shown(value: object) -> str:
     if isinstance(value, str):
         text = repr(value[:_SHOWN])
         return text if len(text) <= _SHOWN and len(value) <= _SHOWN else text[: _SHOWN - 5] + "…" + text[0]
@@ -35,10 +42,7 @@ def shown(value: object) -> str:
         return f"{type(value).__name__} of {len(value)}"
     if isinstance(value, int) and value.bit_length() > 200:  # noqa: PLR2004 - past 60 digits it is cut
         return f"an int of {value.bit_length()} bits"
-    try:
-        text = repr(value)
-    except Exception:  # noqa: BLE001 - a foreign repr may raise anything, and must not hide the problem it is part of
-        return f"a {type(value).__name__}"
+    text = repr(value)
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 

@@ -143,6 +143,8 @@ def _check_identity(table: Table, terms: Terms) -> None:
     for name in terms.id_from:
         if name not in table.header:
             raise ValidationError.of("import", "id_from", name, f"is no column{nearest(name, table.header)}")
+    if not table.header:
+        return
     mapped = bool(table.plan.columns_of("id"))
     if terms.id_from and mapped:
         raise ValidationError.of("import", "id_from", terms.id_from, "makes the id, which a column goes to already")

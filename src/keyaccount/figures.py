@@ -158,9 +158,9 @@ class Figures(Rows[Figure]):
         """Return the names of the parts."""
         return tuple(row.part or NONE for row in self.rows)
 
-    def items(self) -> Iterator[tuple[str, Figure]]:
-        """Yield each part's name and figure."""
-        return zip(self.keys(), self.rows, strict=True)
+    def items(self) -> tuple[tuple[str, Figure], ...]:
+        """Return each part's name and figure."""
+        return tuple(zip(self.keys(), self.rows, strict=True))
 
 
 # ---- text ----------------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from keyaccount.model.entity import Entity
 from keyaccount.model.links import Link
 from keyaccount.model.notes import ServiceNote
 from keyaccount.model.organisations import Organisation
+from keyaccount.model.sales import Opportunity
 from keyaccount.queries import Query, at_least, at_most, is_none, one_of
 from keyaccount.results import Result
 from keyaccount.spans import by_start
@@ -25,7 +26,7 @@ from keyaccount.values import FrozenMap
 from keyaccount.view import View, by_id
 
 NEWEST = 5
-POINTED_TO = ("tasks", "issues", "projects", "tickets", "documents", "opportunities")
+POINTED_TO = ("tasks", "issues", "projects", "tickets", "documents")
 """What links point to as shipped; a host's own kinds of link stand behind them, by name."""
 
 _DAY_OF: dict[type[Entity], tuple[str, str]] = {
@@ -34,10 +35,11 @@ _DAY_OF: dict[type[Entity], tuple[str, str]] = {
     Contract: ("contracts", "starts_on"),
     Order: ("orders", "ordered_on"),
     Invoice: ("invoices", "issued_on"),
+    Opportunity: ("opportunities", "id"),
 }
-"""Under which key records are counted, and the day (or moment) by which they are new."""
+"""Under which key records are counted, and the day (or moment, or the id) by which they are new."""
 
-CLOSABLE = ("activities", "contracts", "orders", "invoices")
+CLOSABLE = ("activities", "contracts", "orders", "invoices", "opportunities")
 SHIPPED = ("contacts", *(key for key, _ in _DAY_OF.values()), *POINTED_TO)
 
 
@@ -47,7 +49,8 @@ class Panel(Result):
 
     `counts` has every shipped key, also where nothing is there, and each kind of link by its plural. `open_counts` has
     those of what can be open: promises to be kept, contracts that have not ended, orders to be delivered, invoices and
-    credit notes with something to be paid, open links. `latest` are the newest few of each, the newest first.
+    credit notes with something to be paid, open opportunities and links. `latest` are the newest few of each, the
+    newest first.
     """
 
     organisation: Organisation
@@ -98,7 +101,7 @@ def _counted(view: View, organisation: str, on: date) -> tuple[Counter[str], Cou
     counts: Counter[str] = Counter()
     open_counts = Counter(dict.fromkeys((*CLOSABLE, *POINTED_TO), 0))
     at: dict[str, Any] = {"organisation_id": organisation}
-    for closing in (Activity, Order):
+    for closing in (Activity, Order, Opportunity):
         for total in view.totals(view.query(closing, **at), ("open",)):
             counts[_DAY_OF[closing][0]] += total.count
             open_counts[_DAY_OF[closing][0]] += total.count if total.key[0] else 0

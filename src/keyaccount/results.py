@@ -138,7 +138,8 @@ def _attributes(cls: Any) -> tuple[Any, ...]:
 
 def _fields(value: Any) -> Iterator[tuple[str, Any]]:
     """Yield the public fields of an attrs value, its id first where it has one."""
-    for name in _names(type(value)):
+    cls: Any = type(value)
+    for name in _names(cls):
         yield name, getattr(value, name)
 
 

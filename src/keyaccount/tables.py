@@ -125,6 +125,7 @@ def table_of_frame(
     _check_decimals(stated.decimals)
     header, rows, total = _frame_rows(frame)
     wanted = {name: name for name in header} if columns is None else _checked(columns)
+    header = header or tuple(wanted)  # a list of no rows names no columns
     if problems := [_not_one(name, header) for name in wanted if header.count(name) != 1]:
         raise ValidationError(problems)
     return Table(

@@ -38,7 +38,7 @@ RULES = {
     *("margins", "opportunities", "attention", "billing", "promises", "actions", "health_page"),
     *("portfolio", "health", "renewals"),
 }
-CORE = {"attrs", "attr", "cattrs", "dateutil", "phonenumbers"}
+CORE = {"attrs", "attr", "cattrs", "phonenumbers"}
 
 
 def _modules() -> Iterator[tuple[str, ast.Module]]:
@@ -112,7 +112,7 @@ def test_rules_know_no_storage_and_storages_no_rule() -> None:
 
 
 def test_the_core_imports_its_own_packages_only() -> None:
-    """The core depends on attrs, cattrs, python-dateutil and phonenumberslite, and on nothing else."""
+    """The core depends on attrs, cattrs and phonenumberslite, and on nothing else."""
     known = CORE | set(sys.stdlib_module_names) | {"keyaccount"}
     for name, tree in _modules():
         own = {"hypothesis"} if name.startswith("testing.") else set()  # an extra: see MissingExtra("testing")

@@ -101,7 +101,7 @@ def dumped(desk: ka.Desk, folder: Path) -> dict[str, bytes]:
 
 
 def test_every_row_arrives(book: ka.Book) -> None:
-    """There are exactly the 91 customers, 77 products, 830 orders and 2,155 lines of the files, under their keys."""
+    """There are exactly 91 customers, 77 products, 830 orders and 2,155 lines, under their own keys."""
     desk = book.trusted("judge")
     orders = list(desk.find(ka.Order))
     assert (desk.count(ka.Organisation), desk.count(ka.Product), len(orders)) == (91, 77, 830)
@@ -274,7 +274,7 @@ def test_there_are_fifty() -> None:
 
 @pytest.mark.parametrize("where", ["memory", "file"])
 def test_fifty_spoiled_cells_are_fifty_reasons(tmp_path: Path, copy: Path, where: str) -> None:
-    """Each spoiled cell is one reason with file, line, column and value; no other is told, and nothing is written."""
+    """Each spoiled cell is one reason with its place, column and value; there are no more, and nothing is written."""
     wanted = {file: spoil(copy, file) for file in ("employees", "customers", "products", "orders", "order_details")}
     found = set()
     for file in FILES:

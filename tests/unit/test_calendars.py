@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from dateutil.relativedelta import relativedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -129,3 +130,15 @@ def test_bad_numbers_of_months_are_refused(months: Any) -> None:
     """A window is a whole number of months, 0 or more, that stays within the calendar."""
     with pytest.raises(ka.ValidationError):
         ka.Period.months_to(date(2026, 11, 21), months)
+
+
+@given(st.dates(date(1, 1, 1), date(9999, 12, 31)), st.integers(-2_000, 2_000))
+def test_months_are_counted_as_another_calendar_does(start: date, months: int) -> None:
+    """Anchored months, clamped to the month's end, are those of python-dateutil, wherever that has a day."""
+    try:
+        expected = start + relativedelta(months=months)
+    except (ValueError, OverflowError):
+        with pytest.raises(ka.ValidationError):
+            plus_months(start, months)
+    else:
+        assert plus_months(start, months) == expected

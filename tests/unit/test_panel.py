@@ -9,14 +9,15 @@ from typing import Any
 import pytest
 
 import keyaccount as ka
+from keyaccount.model.sales import Opportunity
 from keyaccount.panel import plural
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 TODAY = NOW.date()
 EUROS = ka.Money(100, "EUR")
 SHIPPED = [
-    *("contacts", "activities", "notes", "contracts", "orders", "invoices"),
-    *("tasks", "issues", "projects", "tickets", "documents", "opportunities"),
+    *("contacts", "activities", "notes", "contracts", "orders", "invoices", "opportunities"),
+    *("tasks", "issues", "projects", "tickets", "documents"),
 ]
 
 
@@ -78,6 +79,9 @@ def test_everything_is_counted() -> None:
         invoice("i2", date(2026, 11, 1)),
         *(ka.Link(f"t{n}", "acme", kind="ticket", state="closed" if n else "open") for n in range(3)),
         ka.Link("w", "acme", kind="warranty"),
+        Opportunity("p1", "acme"),
+        Opportunity("p2", "acme", state="won", closed_on=TODAY),
+        ka.Link("p3", "acme", kind="opportunity"),
         ka.Link("x", "globex", kind="task"),
     )
     counted = {key: (count, found.open_counts.get(key)) for key, count in found.counts.items() if count}
@@ -87,6 +91,7 @@ def test_everything_is_counted() -> None:
         "notes": (2, None),
         "orders": (2, 1),
         "invoices": (2, 1),
+        "opportunities": (3, 2),
         "tickets": (3, 1),
         "warranties": (1, 1),
     }

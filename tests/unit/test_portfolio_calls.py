@@ -16,7 +16,10 @@ NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 TODAY = NOON.date()
 Y2025, Y2026 = ka.Period.year(2025), ka.Period.year(2026)
 FIRST, LAST = date(2025, 1, 1), date(2025, 12, 31)
-RATES = {("USD", date(2025, 1, 1)): Decimal("0.5"), ("USD", TODAY): Fraction(1, 4)}
+RATES: dict[tuple[str, date], Decimal | Fraction] = {
+    ("USD", date(2025, 1, 1)): Decimal("0.5"),
+    ("USD", TODAY): Fraction(1, 4),
+}
 
 
 def rate(currency: str, day: date) -> Decimal | Fraction:

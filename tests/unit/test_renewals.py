@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
@@ -344,11 +344,12 @@ def test_what_has_ended_stays_so(office: ka.Desk) -> None:
     lost = office.renewals.lose(row.id, reason="moved to a competitor")
     assert (lost.state, lost.reason, lost.steps[-1].note) == ("lost", "moved to a competitor", "moved to a competitor")
     after = contract("m2", starts_on=date(2027, 1, 1), ends_on=None)
-    for call in (
+    calls: list[Callable[[], Any]] = [
         lambda: office.renewals.advance(row.id, to="agreed"),
         lambda: office.renewals.lose(row.id, reason="again"),
         lambda: office.renewals.sign(row.id, contract=after),
-    ):
+    ]
+    for call in calls:
         with pytest.raises(ka.ValidationError, match="cannot follow lost: it is the end"):
             call()
     assert office.count(ka.Contract) == 1
@@ -434,11 +435,12 @@ def test_who_may_only_read_works_on_nothing(book: ka.Book, office: ka.Desk) -> N
     assert list(desk.renewals.open_renewals()) == [row]
     assert desk.renewals.analysis(row.id).renewal == row
     after = ka.Contract("m2", "acme", starts_on=date(2027, 1, 1))
-    for call in (
+    calls: list[Callable[[], Any]] = [
         lambda: desk.renewals.advance(row.id, to="agreed"),
         lambda: desk.renewals.lose(row.id, reason="price"),
         lambda: desk.renewals.sign(row.id, contract=after),
-    ):
+    ]
+    for call in calls:
         with pytest.raises(ka.AccessDenied, match="working on a Renewal needs CHANGE on Organisation 'acme'"):
             call()
     assert office.get(ka.Renewal, row.id) == row
@@ -493,9 +495,9 @@ def test_a_repeated_key_applies_once(book: ka.Book, office: ka.Desk, clock: Cloc
     clock.later(days=2)
     assert work() == first
     assert [step.to for step in first.steps] == ["alerted", "agreed", "signed"]
-    for other in (lambda: work("another note"), lambda: work(after="m3")):
+    for note, id in (("another note", "m2"), ("fine", "m3")):
         with pytest.raises(ka.ValidationError, match="was used before, for something else"):
-            other()
+            work(note, id)
     assert office.get(ka.Renewal, row.id) == first
     assert office.count(ka.Contract) == 2
 

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+import attrs
 import pytest
 
 import keyaccount as ka
@@ -20,6 +21,7 @@ from keyaccount.storage.memory import MemoryStorage
 from keyaccount.storage.sqlite import SQLiteStorage
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+THE_YEAR = ka.Period.year(2026)
 MOST = {
     "notes": 6,
     "card of an organisation": 12,
@@ -27,8 +29,19 @@ MOST = {
     "card of both": 12,
     "caller": 14,
     "notes_for": 8,
-    "panel": 14,
+    "panel": 15,
     "data_quality": 10,
+    "contracts.state": 7,
+    "contracts.cover": 8,
+    "contracts.due": 11,
+    "contracts.notice_deadlines": 11,
+    "contracts.expired_unrenewed": 11,
+    "renewals.open_renewals": 4,
+    "renewals.analysis": 9,
+    "portfolio.renewal_rate": 11,
+    "portfolio.movements": 11,
+    "portfolio.recurring": 11,
+    "portfolio.days_to_first_action": 12,
 }
 
 
@@ -93,6 +106,7 @@ def filled(size: int, inner: Storage | None = None) -> CountingStorage:
     many, depth = range(size), min(size, 30)
     records: list[Any] = [
         ka.Unit("u0", name="U"),
+        ka.ClientGroup("segment", name="S"),
         *(ka.Unit(f"u{n}", name="U", parent_id=f"u{n - 1}") for n in range(1, depth)),
         ka.User("volker", name="Volker", unit_ids=(f"u{depth - 1}",)),
         *(ka.Unit(f"headed{n}", name="U", head_id="volker") for n in many),
@@ -150,6 +164,7 @@ def business(organisation: str, size: int) -> Iterator[Entity]:
         before = (f"{organisation}-{n - 1}",) if n % 2 else ()
         days: dict[str, Any] = {"signed_on": start, "starts_on": start, "ends_on": date(2026, 12, 31)}
         yield ka.Contract(own, organisation, kind=f"kind {n % 3}", predecessor_ids=before, **days)
+        yield ka.Renewal(own, organisation, own, raised_on=start, due_on=date(2026, 12, 31))
         yield ka.Order(own, organisation, ordered_on=start, lines=(ka.Line("p", unit_price=euros),))
         yield ka.Invoice(own, organisation, issued_on=start, due_on=start, net=euros)
         yield ka.Invoice(f"{own}-undue", organisation, issued_on=start, net=euros)
@@ -166,6 +181,17 @@ CALLS: dict[str, Callable[[ka.Desk, list[str]], Any]] = {
     "notes_for": lambda desk, ids: desk.notes_for(organisations=ids, context="crm"),
     "panel": lambda desk, ids: desk.panel(ids[0]),
     "data_quality": lambda desk, _: desk.data_quality(),
+    "contracts.state": lambda desk, ids: desk.contracts.state(f"{ids[0]}-0"),
+    "contracts.cover": lambda desk, ids: desk.contracts.cover(ids[0]),
+    "contracts.due": lambda desk, _: desk.contracts.due(by="manager", group="key accounts"),
+    "contracts.notice_deadlines": lambda desk, _: desk.contracts.notice_deadlines(group="segment"),
+    "contracts.expired_unrenewed": lambda desk, _: desk.contracts.expired_unrenewed(group="segment"),
+    "renewals.open_renewals": lambda desk, _: desk.renewals.open_renewals(),
+    "renewals.analysis": lambda desk, ids: desk.renewals.analysis(f"{ids[0]}-0"),
+    "portfolio.renewal_rate": lambda desk, _: desk.portfolio.renewal_rate(THE_YEAR, by="manager", group="segment"),
+    "portfolio.movements": lambda desk, _: desk.portfolio.movements(THE_YEAR, by="group"),
+    "portfolio.recurring": lambda desk, _: desk.portfolio.recurring(by="unit", frames=True),
+    "portfolio.days_to_first_action": lambda desk, _: desk.portfolio.days_to_first_action(THE_YEAR, group="segment"),
 }
 
 
@@ -217,6 +243,21 @@ def test_a_trusted_desk_asks_no_more() -> None:
         storage.asked.clear()
         call(book.trusted("test"), organisations(3))
         assert 0 < len(storage.asked) <= MOST[name]
+
+
+def test_a_run_of_alerts_asks_a_constant_number_of_times() -> None:
+    """A run of alerts reads as often for a hundred accounts as for two, and writes in one go."""
+    counts = {}
+    for size in SIZES:
+        storage = filled(size)
+        office = opened(storage).trusted("test")
+        office.put_many([attrs.evolve(row, state="lost", reason="price") for row in office.find(ka.Renewal)])
+        office.put_many([attrs.evolve(row, ends_on=date(2026, 12, 30)) for row in office.find(ka.Contract)])
+        storage.asked.clear()
+        assert len(office.renewals.raise_alerts().raised) >= size // 2
+        counts[size] = len(storage.asked)
+    assert max(counts.values()) <= 9
+    assert len({counts[size] for size in SIZES[1:]}) == 1, counts
 
 
 def test_the_counter_counts() -> None:

@@ -359,6 +359,43 @@ LEAKS = (
         "rankings are computed over readable rows",
     ),
     Leak(
+        "metrics over all contracts",
+        "rosters.py",
+        'found = view.find(Contract, order=("organisation_id", "id"))\n    organisations = _family(view, ',
+        'found = view.trusted().find(Contract, order=("organisation_id", "id"))\n'
+        "    organisations = _family(view.trusted(), ",
+        "averages and shares are computed over readable rows",
+    ),
+    Leak(
+        "parents of the accounts of a metric",
+        "rosters.py",
+        "return by_id(view.find(Organisation, id=above(sorted(ids))))",
+        "return by_id(view.trusted().find(Organisation, id=above(sorted(ids))))",
+        "an account below a hidden one is its own ultimate parent, and inherits no manager",
+    ),
+    Leak(
+        "state by a hidden successor",
+        "rosters.py",
+        'naming = view.find(Contract, predecessor_ids=one_of([row.id for row in own]), order="id")',
+        "view = view.trusted()\n"
+        '    naming = view.find(Contract, predecessor_ids=one_of([row.id for row in own]), order="id")',
+        "a contract that cannot be read renews nothing",
+    ),
+    Leak(
+        "open renewals of hidden accounts",
+        "areas/renewals.py",
+        "tuple(view.find(Renewal, open=True, ",
+        "tuple(view.trusted().find(Renewal, open=True, ",
+        "work on hidden contracts is not listed",
+    ),
+    Leak(
+        "renewal of a hidden contract",
+        "catalogue.py",
+        'home=("organisation_id", "contract_id"),',
+        'home=("organisation_id",),',
+        "a renewal is read with its contract only",
+    ),
+    Leak(
         "duplicate check over hidden records",
         "gate_checks.py",
         "    _free_references(view, pairs, gone)\n    yield from _known",

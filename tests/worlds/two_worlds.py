@@ -45,6 +45,7 @@ from keyaccount.model.aliases import Alias
 from keyaccount.model.entity import Entity
 from keyaccount.model.renewals import Renewal, RenewalStep
 from keyaccount.model.rights import BreakGlass, Substitution
+from keyaccount.model.sales import Opportunity
 from keyaccount.providers import Sight
 from keyaccount.queries import above
 from keyaccount.results import Result
@@ -321,6 +322,13 @@ def _worked_on(c: Chooser) -> dict[str, Any]:
     return {"organisation_id": c.id("Organisation"), "contract_id": c.id("Contract"), "reason": "price", **days}
 
 
+def _hoped_for(c: Chooser) -> dict[str, Any]:
+    state = c.one(("open", "open", "won", "lost"))
+    closed = None if state == "open" else _a_day(c)
+    guests = tuple(dict.fromkeys(c.id("Contact") for _ in range(c.random.randint(0, 2))))
+    return {"organisation_id": c.id("Organisation"), "state": state, "closed_on": closed, "contact_ids": guests}
+
+
 CONTRACTS = ("maintenance", "hosting")
 POINTERS = ("project", "project", "task", "ticket", "warranty")
 Fixed = Callable[[Chooser], dict[str, Any]]
@@ -358,12 +366,13 @@ KINDS_MADE: dict[str, Fixed] = {
     "Product": lambda c: {"name": c.one(NAMES)},
     "Order": _ordered,
     "Invoice": _billed,
+    "Opportunity": _hoped_for,
     "Link": lambda c: {"organisation_id": c.id("Organisation"), "kind": c.one(POINTERS)},
 }
 """The fields of each kind that are not left to its shapes alone."""
 WRITTEN: tuple[str, ...] = (
     *("Organisation", "Contact", "Position", "Assignment", "Grant", "ServiceNote", "Activity", "Acknowledgement"),
-    *("Contract", "Order", "Invoice", "Link", "GroupMembership", "KeyAccountStatus"),
+    *("Contract", "Order", "Invoice", "Link", "Opportunity", "GroupMembership", "KeyAccountStatus"),
 )
 
 
@@ -569,7 +578,7 @@ def _business(c: Chooser, scene: Scene, mark: str, homes: Sequence[str]) -> None
 
     The references in them are to what hangs on the same organisations.
     """
-    for kind, most in (("Contract", 8), ("Renewal", 3), ("Order", 4), ("Invoice", 5), ("Link", 6)):
+    for kind, most in (("Contract", 8), ("Renewal", 3), ("Order", 4), ("Invoice", 5), ("Opportunity", 4), ("Link", 6)):
         own = [row.key for row in scene.of(KINDS["Contract"].cls) if row.key.startswith(f"{mark}-")]
         for number in range(1 if kind == "Contract" else 0, c.random.randint(2, most)):
             fixed = KINDS_MADE[kind](c) | {"organisation_id": c.one(homes)}
@@ -577,6 +586,8 @@ def _business(c: Chooser, scene: Scene, mark: str, homes: Sequence[str]) -> None
                 fixed["predecessor_ids"] = tuple(c.some(own, 1)) if c.chance(0.3) else ()
             else:
                 fixed |= {"contract_id": c.one(own)} if kind in ("Renewal", "Link") else {}
+            if kind == "Opportunity":
+                fixed |= {"contact_ids": tuple(c.some([row.id for row in scene.of(ka.Contact)], 2))}
             if kind == "Renewal":
                 fixed |= {"successor_id": None, "state": c.one(("alerted", "alerted", "analysing", "lost"))}
             row = c.shaped(KINDS[kind].cls, id=f"{mark}-{kind.lower()}-{number}", **fixed)
@@ -597,7 +608,7 @@ def _entangle(c: Chooser, both: Scene, scene: Scene) -> None:
     """Let hidden business and what is seen refer to each other.
 
     Hidden contracts renew what is seen and are renewed by it; pointers and renewals that are seen name hidden
-    contracts; notes at organisations that are seen are about hidden business.
+    contracts; notes at organisations that are seen are about hidden business, and renewals there work on it.
     """
     hidden = _hidden(both, ka.Contract)
     for row in scene.of(ka.Contract):
@@ -610,9 +621,15 @@ def _entangle(c: Chooser, both: Scene, scene: Scene) -> None:
     for link in scene.of(ka.Link):
         if link.contract_id is None and c.chance(0.4):
             both.add(attrs.evolve(link, contract_id=c.one(hidden)))
+    for hope in scene.of(Opportunity):
+        if c.chance(0.5):
+            both.add(attrs.evolve(hope, contact_ids=(*hope.contact_ids, c.one(_hidden(both, ka.Contact)))))
     for renewal in scene.of(Renewal):
         if c.chance(0.4):
             both.add(attrs.evolve(renewal, successor_id=c.one(hidden)))
+    for number, home in enumerate(c.some([row.id for row in scene.of(ka.Organisation)], 2)):
+        work = _worked_on(c) | {"organisation_id": home, "contract_id": c.one(hidden), "successor_id": None}
+        both.add(c.shaped(Renewal, id=f"h-worked-on-{number}", **work))
     for number, kind in enumerate(("Contract", "Invoice")):
         about = ka.Reference(kind, c.one(_hidden(both, KINDS[kind].cls)))
         home = c.one([row.id for row in scene.of(ka.Organisation)])
@@ -1398,6 +1415,36 @@ def _portfolio_in(c: Chooser) -> Given:
     return given(period, on=c.day(), level=c.maybe(c.one(("account", "contract", "parent")), 0.3), **dimension(c))
 
 
+@asks("desk.portfolio.win_ratio")
+@asks("desk.portfolio.call_to_meeting")
+def _portfolio_ratios(c: Chooser) -> Given:
+    return given(c.one((ka.Period.year(2026), ka.Period.months_to(TODAY, 12))), on=c.day(), **dimension(c))
+
+
+@asks("desk.portfolio.growth")
+@asks("desk.portfolio.average_value")
+@asks("desk.portfolio.concentration")
+@asks("desk.portfolio.order_decline")
+@asks("desk.portfolio.contribution_margin")
+@asks("desk.portfolio.discount_depth")
+def _portfolio_turnover(c: Chooser) -> Given:
+    return given(basis=c.one(("invoices", "orders")), on=c.day(), **dimension(c))
+
+
+@asks("desk.portfolio.days_since_contact")
+@asks("desk.portfolio.pipeline")
+@asks("desk.billing.overdue")
+@asks("desk.billing.ageing")
+@asks("desk.health_check")
+def _lists(c: Chooser) -> Given:
+    return given(on=c.day(), **dimension(c))
+
+
+@asks("desk.daily")
+def _daily(c: Chooser) -> Given:
+    return given(on=c.day(), group=c.maybe(c.one(("group-a", "key accounts")), 0.3))
+
+
 @asks("desk.renewals.open_renewals")
 def _open_renewals(_: Chooser) -> Given:
     return given()
@@ -1718,6 +1765,7 @@ def _list_of(vips: Any) -> list[Any]:
 
 MEMBERS: dict[str, Callable[[Any], Any]] = {
     "Vips.to_csv": _list_of,
+    "HealthCheck.row": lambda check: check.row("h-org-0"),
     "Invoice.open_amount_on": lambda invoice: invoice.open_amount_on(TODAY),
 }
 """How a member that needs arguments is asked, by `Class.name` of its owner: a function of the answer."""
@@ -1774,7 +1822,7 @@ def told(value: Any) -> Any:
         return _told_result(value)
     if isinstance(value, Mapping):
         return {"type": type(value).__name__, "items": [[told(key), told(item)] for key, item in value.items()]}
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, (list, tuple, Iterator)):
         return [type(value).__name__, *map(told, value)]
     return [type(value).__name__, repr(value)]
 

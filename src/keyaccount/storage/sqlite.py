@@ -432,7 +432,8 @@ def _arranged(query: Query, found: list[Entity]) -> list[Entity]:
 
 
 def _entities(query: Query, rows: Iterable[Sequence[Any]]) -> list[Entity]:
-    return list(map(assembler(query.kind.cls, tuple(shown_fields(query.kind))), rows))
+    cls: Any = query.kind.cls
+    return list(map(assembler(cls, tuple(shown_fields(query.kind))), rows))
 
 
 def _checked(path: object) -> Path:
