@@ -270,11 +270,11 @@ def _last_day(day: date, days: int) -> date:
     return day + timedelta(min(days, (date.max - day).days))
 
 
-# ---- cover ---------------------------------------------------------------------------------------------------------
+# ---- coverage ------------------------------------------------------------------------------------------------------
 
 
 @attrs.frozen(repr=False)
-class ManagerCover(Result):
+class ManagerCoverage(Result):
     """How one manager covers the accounts led: number and value, contact, promises, activities by kind.
 
     `value` is the net turnover of the 12 months, one amount for each currency. `contacts` are those in both directions
@@ -297,10 +297,10 @@ class ManagerCover(Result):
 
 
 @attrs.frozen(repr=False)
-class Cover(Rows[ManagerCover]):
-    """The cover by leading manager, those without one last."""
+class Coverage(Rows[ManagerCoverage]):
+    """The coverage by leading manager, those without one last."""
 
-    rows: tuple[ManagerCover, ...]
+    rows: tuple[ManagerCoverage, ...]
     period: Period
     on: date
 
@@ -325,7 +325,7 @@ def coverage(
     period: Period | tuple[date, date] | None = None,
     zone: tzinfo = UTC,
     group: str | None = None,
-) -> Cover:
+) -> Coverage:
     """Return how each manager covers the accounts led at the end of the period, which is the 12 months to the day.
 
     An account counts for its leading manager only.
@@ -345,7 +345,7 @@ def coverage(
         if account is not None and question.asks_for(account, then):
             _count(row, account, found[question.parts(account, then)[0]], question, zone)
     names = sorted(found, key=lambda name: (name == NONE, name))
-    return Cover(tuple(_cover(name, found[name]) for name in names), question.period, on)
+    return Coverage(tuple(_covered(name, found[name]) for name in names), question.period, on)
 
 
 def _count(row: Activity, account: str, tally: _Tally, question: Question, zone: tzinfo) -> None:
@@ -365,9 +365,9 @@ def _kept(row: Activity, due: date, on: date, zone: tzinfo) -> str:
     return "kept" if done <= due else "late"
 
 
-def _cover(name: str, tally: _Tally) -> ManagerCover:
+def _covered(name: str, tally: _Tally) -> ManagerCoverage:
     contacts, count = sum(tally.contacts.values()), len(tally.accounts)
-    return ManagerCover(
+    return ManagerCoverage(
         name,
         count,
         tuple(found for one, units in sorted(tally.units.items()) if (found := money(units, one)) is not None),

@@ -132,8 +132,8 @@ def declined(
         return Decline(None, "no base: nothing in the month before", alert=False, seasonal=None)
     if before < minimum:
         return Decline(None, "no base: less than the minimum in the month before", alert=False, seasonal=None)
-    share = Fraction(before - last) / Fraction(before)
-    seasonal = Fraction(year_ago - last) / Fraction(year_ago) <= limit if year_ago > 0 else None
+    share = Fraction(before - last, before)
+    seasonal = Fraction(year_ago - last, year_ago) <= limit if year_ago > 0 else None
     return Decline(share, None, share > limit, seasonal)
 
 
@@ -196,6 +196,8 @@ class _Asking:
         """Return the decline of all accounts that have a base, taken together."""
         entries, excluded = [], []
         for one in rows:
+            if not one.amounts:
+                excluded.append(Excluded(one.unit, self.judged((), None).reason or ""))
             for currency, units in sorted(one.amounts.items()):
                 found = self.judged(units, currency)
                 if found.share is None:

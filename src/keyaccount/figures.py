@@ -253,7 +253,9 @@ def rounded(units: Fraction | int, currency: str) -> Money:
     (Money('12.34', 'EUR'), Money('33.33', 'EUR'))
     """
     step = _step(currency)
-    return Money.of_units(round(Fraction(units) / step) * step, currency)
+    if isinstance(units, int) and not units % step:  # as most sums are
+        return Money.of_units(units, currency)
+    return Money.of_units(round(Fraction(units, step)) * step, currency)
 
 
 def rounded_together(amounts: Sequence[Fraction | int], total: Money) -> list[Money]:

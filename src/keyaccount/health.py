@@ -309,7 +309,8 @@ def _sum(columns: Iterable[Amounts]) -> Amounts:
 
 
 def _amounts(units: Mapping[str, Units]) -> Amounts:
-    return tuple(amount for one, exact in sorted(units.items()) if (amount := rounded(exact, one)).units)
+    counted = ((one, exact) for one, exact in sorted(units.items()) if exact)
+    return tuple(amount for one, exact in counted if (amount := rounded(exact, one)).amount)
 
 
 # ---- one row -------------------------------------------------------------------------------------------------------
@@ -356,7 +357,7 @@ class _Sight:
         rates: Options = {"currency": question.currency, "exchange": question.exchange}
         matching: Options = {"matching": question.matching}
         contracts, deals = facts.contracts or (), facts.opportunities or ()
-        open_deals = [row for row in deals if row.open]
+        open_deals = [row for row in deals if row.open_on(on)]
         present = {
             "invoiced": facts.invoiced is not None,
             "decline": facts.ordered is not None,
@@ -410,11 +411,12 @@ class _Sight:
         )
         previous = self.windows[decline.PREVIOUS].start
         steps = actions.to_do(row, numbers=self.numbers, previous=previous, quiet_days=quiet_days)
-        return attrs.evolve(row, to_do=steps)
+        return attrs.evolve(row, to_do=steps) if steps else row
 
     def _turnover(self, one: Sums | None) -> dict[str, Any]:
         if one is None or not one.amounts:
-            return {"growth_reason": "no turnover yet"}
+            first = None if one is None else one.first
+            return {"growth_reason": revenue.grown(0, 0, first, self.windows[revenue.BEFORE])[1]}
         fields = {
             "invoiced": _amounts({currency: units[0] for currency, units in one.amounts.items()}),
             "invoiced_before": _amounts({currency: units[1] for currency, units in one.amounts.items()}),

@@ -44,7 +44,7 @@ def pipeline(opportunities: Iterable[Opportunity], *, on: date, **options: Unpac
     by = options.get("by")
     own = OWN_DIMENSIONS.get(by) if isinstance(by, str) else None
     question = Question.of(Period(on, on), on, {**options, "by": "account"} if own is not None else options)
-    rows = [row for row in opportunities if row.open and question.asks_for(row.organisation_id, on)]
+    rows = [row for row in opportunities if row.open_on(on) and question.asks_for(row.organisation_id, on)]
     asking = Sum(
         "Pipeline",
         "value of the open opportunities; weighted: value times probability",
@@ -141,7 +141,7 @@ def to_update(
             None if row.expected_on is None else (on - row.expected_on).days,
         )
         for row in opportunities
-        if row.open and row.kind in wanted and question.asks_for(row.organisation_id, on)
+        if row.open_on(on) and row.kind in wanted and question.asks_for(row.organisation_id, on)
         if row.expected_on is None or row.expected_on < on
     ]
     return StaleOpportunities(tuple(sorted(rows, key=lambda row: (-(row.days or 0), row.opportunity_id))), on)

@@ -12,7 +12,7 @@ each account.
 """
 
 from keyaccount.accounts import Accounts
-from keyaccount.attention import Contacted, Cover, call_to_meeting, coverage, days_since_contact, last_contacts
+from keyaccount.attention import Contacted, Coverage, call_to_meeting, coverage, days_since_contact, last_contacts
 from keyaccount.concentration import concentration, concentration_of, concentration_windows
 from keyaccount.decline import decline_of, decline_windows, order_decline
 from keyaccount.expiring import (
@@ -40,7 +40,7 @@ __all__ = [
     "Action",
     "Alert",
     "Contacted",
-    "Cover",
+    "Coverage",
     "Flow",
     "Matching",
     "Movement",

@@ -102,18 +102,19 @@ def grown(now: Units, before: Units, since: date | None, window: Period) -> tupl
         return None, "first year"
     if before <= 0:
         return None, "nothing in the 12 months before" if before == 0 else "the 12 months before are below zero"
-    return Fraction(now - before) / Fraction(before), None
+    return Fraction(now - before, before), None
 
 
 def _growth_row(one: Sums, since: date | None, question: Question, trace: Trace) -> Figure:
     def figure(currency: str | None, units: Sequence[Units]) -> Figure:
         now, before = units or (0, 0)
         value, reason = grown(now, before, since, trace.found.windows[BEFORE])
+        prior = money(before, currency)
         return Figure(
             "Growth",
             value,
             money(now - before, currency),
-            money(before, currency),
+            prior,
             reason,
             Records(trace.ids([one.unit], NOW, currency), trace.ids([one.unit], BEFORE, currency)),
             Records((), (one.unit,)),
@@ -123,7 +124,7 @@ def _growth_row(one: Sums, since: date | None, question: Question, trace: Trace)
             on=question.on,
             attribution=question.attribution,
             part=one.unit,
-            beside=FrozenMap({} if currency is None else {NOW: money(now, currency), BEFORE: money(before, currency)}),
+            beside=FrozenMap({} if currency is None else {NOW: money(now, currency), BEFORE: prior}),
         )
 
     return attrs.evolve(in_each_currency(one, question, figure), part=one.unit)
@@ -139,7 +140,7 @@ def _growth_whole(rows: Iterable[Sums], since: Mapping[str, date | None], questi
             else:
                 entries.append(Entry(one.unit, one.parts, now - before, before, (), (), currency))
         if not one.amounts:
-            excluded.append(Excluded(one.unit, "no turnover yet"))
+            excluded.append(Excluded(one.unit, grown(0, 0, since[one.unit], trace.found.windows[BEFORE])[1] or ""))
     ratio = Ratio(
         "Growth",
         f"of the accounts that have one: {_GROWTH}",

@@ -166,7 +166,7 @@ def by_unit(found: Turnover, question: Question, then: date) -> list[Sums]:
     """Return the sums of each account asked for, or each ultimate parent, in order.
 
     Asked for are the customers among the accounts known, those without any document too, and every account that has
-    one; with `group=` those in it on the day `then`, which also decides the parts.
+    one up to the day; with `group=` those in it on the day `then`, which also decides the parts.
     """
     rows: dict[str, Sums | None] = {}
     units: dict[str, Sums] = {}
@@ -181,13 +181,24 @@ def by_unit(found: Turnover, question: Question, then: date) -> list[Sums]:
         if "customer" in organisation.relationships:
             row(organisation.id)
     for flow in found.flows:
-        one = row(flow.account)
+        one = None if flow.first is not None and flow.first > question.on else row(flow.account)
         if one is not None:
-            key = (flow.currency, flow.day)
-            if key not in factors:
+            key = (flow.currency, flow.day) if any(flow.units) else None  # what lies in no window needs no rate
+            if key is not None and key not in factors:
                 factors[key] = _factor(rates, *key)
-            one.add(flow, rates.target(flow.currency), factors[key])
-    return [units[unit] for unit in sorted(units)]
+            one.add(flow, rates.target(flow.currency), 0 if key is None else factors[key])
+    return _without_idle_currencies([units[unit] for unit in sorted(units)])
+
+
+def _without_idle_currencies(rows: list[Sums]) -> list[Sums]:
+    """Drop currencies in which nothing was turned over, so that they mix with no other; a row's only one may stay."""
+    there = {currency for one in rows for currency in one.amounts}
+    live = {currency for one in rows for currency, units in one.amounts.items() if any(units)}
+    for one in rows:
+        own = {currency for currency, units in one.amounts.items() if any(units)}
+        kept = own or sorted(one.amounts.keys() & (live or (there if len(there) == 1 else set())))[:1]
+        one.amounts = {currency: one.amounts[currency] for currency in kept}
+    return rows
 
 
 def _unit_row(account: str, units: dict[str, Sums], question: Question, then: date) -> Sums | None:

@@ -55,3 +55,7 @@ class Opportunity(Entity):
     def open(self) -> bool:
         """Whether it is still to be decided."""
         return self.state == "open"
+
+    def open_on(self, on: date) -> bool:
+        """Say whether it was still to be decided at the end of a day."""
+        return self.closed_on is None or self.closed_on > on
