@@ -70,25 +70,28 @@ WHY = {
 # ---- measuring ---------------------------------------------------------------------------------------------------
 
 
-def median_of(call: Callable[[], object]) -> float:
-    """Return the median of some rounds after a warm-up, in seconds a call; a round takes a twentieth of a second."""
-    call()
-    start = time.perf_counter()
-    call()
-    times = max(1, min(200, int(0.05 / max(time.perf_counter() - start, 1e-6))))
-    rounds = []
+def medians_of(*calls: Callable[[], object]) -> list[float]:
+    """Return the median of some rounds after a warm-up for each call, in seconds.
+
+    Rounds take a twentieth of a second and take turns, so that what else the machine does hits all alike.
+    """
+    times = []
+    for call in calls:
+        call()
+        times.append(max(1, min(200, int(0.05 / max(once(call), 1e-6)))))
+    rounds: list[list[float]] = [[] for _ in calls]
     gc.collect()
     for _ in range(ROUNDS):
-        start = time.perf_counter()
-        for _ in range(times):
-            call()
-        rounds.append((time.perf_counter() - start) / times)
-    return statistics.median(rounds)
+        for call, count, found in zip(calls, times, rounds, strict=True):
+            start = time.perf_counter()
+            for _ in range(count):
+                call()
+            found.append((time.perf_counter() - start) / count)
+    return [statistics.median(found) for found in rounds]
 
 
 def once(call: Callable[[], object]) -> float:
     """Return how long one call takes: for what is too long to repeat."""
-    gc.collect()
     start = time.perf_counter()
     call()
     return time.perf_counter() - start
@@ -96,7 +99,7 @@ def once(call: Callable[[], object]) -> float:
 
 def exponent(points: dict[int, float]) -> float | None:
     """Fit seconds = a x size ** b over the sizes; return b."""
-    if len(points) < 2:  # noqa: PLR2004 - a line needs two points
+    if len(points) < 2:
         return None
     xs, ys = [math.log(size) for size in points], [math.log(seconds) for seconds in points.values()]
     return statistics.linear_regression(xs, ys).slope
@@ -227,7 +230,8 @@ def measure_file(folder: Path, size: int, wanted: Callable[[str], bool], note: C
     agreed(own, hand)
     for name, call in own.items():
         if wanted(name):
-            note(name, "file", size, median_of(call), median_of(hand[name]) if name in hand else None)
+            seconds, *beside = medians_of(call, *([hand[name]] if name in hand else []))
+            note(name, "file", size, seconds, next(iter(beside), None))
 
 
 def raw_load(path: Path, twin: Path) -> float:
@@ -250,14 +254,18 @@ def measure_memory(size: int, wanted: Callable[[str], bool], note: Callable[...,
         note("bulk load", "memory", size, seconds, None)
     for name, call in ours(storage, size).items():
         if wanted(name):
-            note(name, "memory", size, median_of(call), None)
+            note(name, "memory", size, medians_of(call)[0], None)
 
 
-def import_seconds(module: str) -> float:
-    """Return how long a fresh process takes to import a module, median of nine."""
-    program = f"import time; t = time.perf_counter(); import {module}; print(time.perf_counter() - t)"
-    runs = [subprocess.run([sys.executable, "-c", program], capture_output=True, check=True) for _ in range(9)]  # noqa: S603
-    return statistics.median(float(run.stdout) for run in runs)
+def import_seconds(*modules: str) -> list[float]:
+    """Return how long a fresh process takes to import each module, medians of nine, taking turns."""
+    rounds: list[list[float]] = [[] for _ in modules]
+    for _ in range(9):
+        for module, found in zip(modules, rounds, strict=True):
+            program = f"import time; t = time.perf_counter(); import {module}; print(time.perf_counter() - t)"
+            run = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)  # noqa: S603
+            found.append(float(run.stdout))
+    return [statistics.median(found) for found in rounds]
 
 
 def verdict(name: str, points: dict[int, float], ratios: list[float]) -> str:
@@ -273,7 +281,11 @@ def verdict(name: str, points: dict[int, float], ratios: list[float]) -> str:
 
 def printed(figures: list[dict[str, Any]], sizes: list[int]) -> None:
     """Print a line for each job and storage."""
-    print(f"{'microseconds':22}{'in':8}" + "".join(f"{size:>12,}" for size in sizes) + f"{'exponent':>10}{'ratio':>8}  expected")
+    print(
+        f"{'microseconds':22}{'in':8}"
+        + "".join(f"{size:>12,}" for size in sizes)
+        + f"{'exponent':>10}{'ratio':>8}  expected"
+    )
     for name in JOBS:
         for where in ("file", "memory"):
             some = [row for row in figures if (row["job"], row["in"]) == (name, where)]
@@ -317,7 +329,7 @@ def main() -> None:
     if any(size > WHOLE for size in sizes):
         print(f"above {WHOLE:,} accounts without notes and invoices; above {IN_MEMORY:,} not in memory")
     if wanted("import"):
-        own, attrs = import_seconds("keyaccount"), import_seconds("attrs")
+        own, attrs = import_seconds("keyaccount", "attrs")
         print(f"import {own * 1e3:.0f} ms, attrs alone {attrs * 1e3:.0f} ms; allowed: attrs and 40 ms more")
         figures.append({"job": "import", "in": "process", "size": 1, "seconds": own, "by_hand": attrs})
     if given.json:

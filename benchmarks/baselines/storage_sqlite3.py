@@ -11,6 +11,7 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ LISTS = frozenset({"refs", "extra", "phones", "emails", "social", "addresses", "
 class Account:
     """An account as an object with slots; lists are read, as a caller would use them."""
 
-    __slots__ = (
+    __slots__ = (  # noqa: RUF023 - in the order of the columns
         "id", "version", "refs", "extra", "name", "address_name", "parent_id", "private", "sector", "category",
         "website", "phones", "emails", "social", "addresses", "relationships", "tax_id", "currency", "logo", "location",
     )  # fmt: skip
@@ -35,10 +36,10 @@ class Account:
 COLUMNS = ", ".join(f"t.{name}" for name in Account.__slots__)
 IN_FORCE = "(a.valid_from IS NULL OR a.valid_from <= :today) AND (a.valid_until IS NULL OR :today <= a.valid_until)"
 MANAGED = f"""EXISTS (SELECT 1 FROM assignment a WHERE a.organisation_id = t.id AND a.role = 'key account manager'
-    AND a.user_id = :me AND {IN_FORCE})"""
+    AND a.user_id = :me AND {IN_FORCE})"""  # noqa: S608
 OPEN = f"(+t.private = 0 OR (+t.private = 1 AND {MANAGED}))"
 CLAIMED = f"""t.id IN (SELECT a.organisation_id FROM assignment a WHERE a.user_id = :me AND {IN_FORCE}
-    UNION SELECT a.organisation_id FROM "grant" a WHERE a.principal IN (SELECT value FROM json_each(:principals)))"""
+    UNION SELECT a.organisation_id FROM "grant" a WHERE a.principal IN (SELECT value FROM json_each(:principals)))"""  # noqa: S608
 CLOSED = f"({CLAIMED} AND {OPEN})"
 LINEAGE = """WITH RECURSIVE c(id, up) AS (SELECT id, parent_id FROM unit WHERE id IN (SELECT value FROM json_each(?))
     UNION SELECT n.id, n.parent_id FROM unit n JOIN c ON n.id = c.up) SELECT id FROM c"""
@@ -151,7 +152,8 @@ class ByHand:
         """Read the notes of an account that appear in a context, with the reason."""
         with self._reading() as who:
             run = self.connection.execute
-            self._one(f"SELECT t.id, t.parent_id FROM organisation t WHERE t.id = :id AND {OPEN}", {**who, "id": id})  # noqa: S608
+            there = f"SELECT t.id, t.parent_id FROM organisation t WHERE t.id = :id AND {OPEN}"  # noqa: S608
+            self._one(there, {**who, "id": id})
             rows = run(
                 """SELECT id, text, severity, category, contexts, valid_from, valid_until, audience_unit_ids, dismissible,
                 must_acknowledge, created_by, created_at FROM service_note WHERE organisation_id = ?""",
@@ -202,13 +204,15 @@ class ByHand:
             in_force = (start is None or start <= self.today) and (end is None or self.today <= end)
             heard = json.loads(audience)
             if in_force and (not wanted or where) and id not in dismissed and (not heard or set(heard) & set(units)):
-                found.append({"id": id, "text": text, "severity": severity, "why": f"{category} in {where}", "more": more})
+                found.append(
+                    {"id": id, "text": text, "severity": severity, "why": f"{category} in {where}", "more": more}
+                )
         return found
 
     def totals(self, borders: list[str]) -> list[tuple[int, int]]:
         """Count and sum the invoices between each two of some days."""
-        parts, bound = [], {}
-        for n, (start, end) in enumerate(zip(borders, borders[1:], strict=False)):
+        parts, bound = [], dict[str, str]()
+        for n, (start, end) in enumerate(pairwise(borders)):
             inside = f"FILTER (WHERE issued_on >= :a{n} AND issued_on < :b{n})"
             parts.append(f"COUNT(*) {inside}, SUM(net_units) {inside}")
             bound |= {f"a{n}": start, f"b{n}": end}
