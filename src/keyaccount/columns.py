@@ -140,7 +140,6 @@ class Plan:
         self.fields = frozenset(fields & _writable(kind).keys())
         self.systems = tuple(t.key for source in self.sources for t in source.targets if t.field == "refs")
         self.repeated = frozenset(f for f in self.fields if _is_repeated(kind.shapes[f]) and f not in self._values)
-        self.priced = frozenset(f for f in self.fields if _has_amounts([kind.shapes[f]]))
 
     def bound(self, header: Sequence[str]) -> Plan:
         """Return the plan with each column's place in rows of this header."""
@@ -593,7 +592,6 @@ def record_of(plan: Plan, values: Mapping[str, Any], bad: list[Bad], cells: Any,
     Where cells are bad already, what is wrong with other fields is added, so that all of a row is known at once.
     """
     known = {each.field for each in bad}
-    known |= plan.priced if CURRENCY in known else set()
     try:
         record = plan.kind.cls(**values)
     except ValidationError as error:

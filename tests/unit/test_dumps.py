@@ -14,7 +14,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import keyaccount as ka
@@ -37,6 +37,7 @@ def book() -> Iterator[ka.Book]:
             desk.put(ka.Organisation(f"{text.strip()}{n}", name=text.strip() or "x", extra={"x": text}))
         desk.put(attrs.evolve(desk.get(ka.Organisation, "acme"), sector="chemicals"))
         desk.put(ka.ServiceNote("note", organisation_id="acme", text='a\r"b"\n;,\r\n\u2028\U0001f600 ' + "=x"))
+        desk.put(*(ka.ServiceNote(f"n{n}", organisation_id="acme", text=f"{t}\rx") for n, t in enumerate(FORMULAS)))
         price = ka.Money("-1234.5", "EUR")
         desk.put(
             ka.Order("o", organisation_id="acme", ordered_on=made.now().date(), lines=(ka.Line(unit_price=price),))
@@ -105,6 +106,9 @@ def test_any_record_comes_back(data: st.DataObject, name: str) -> None:
 
 
 @given(st.text())
+@example("  =1+1")
+@example("\t+49")
+@example("'")
 def test_marks_are_taken_away_exactly(text: str) -> None:
     """Any text comes back from its cell, and no cell begins like a formula."""
     cell = safe(text)

@@ -179,6 +179,22 @@ def test_moments_are_in_the_zone_of_the_book(desk: ka.Desk, file: Any) -> None:
     assert desk.get(ka.Activity, "c").at == datetime(2026, 7, 1, 10, 30, tzinfo=UTC)
 
 
+def test_two_columns_of_one_field(desk: ka.Desk, file: Any) -> None:
+    """Two columns that go to one field are refused, unless it holds several values; those are taken in their order."""
+    path = file("id,name,title\np,Tea,Green tea\n")
+    mapping: dict[str, Any] = {"id": "id", "name": "name", "title": "name"}
+    assert refused(lambda: desk.read_csv(ka.Product, path, columns=mapping)) == [
+        ("", "title", "'name'", "is where the column 'name' goes too")
+    ]
+    path = file("id,name,fax,phone,street,floor\na,A,2,1,Weg 1,III\n")
+    mapping = {"id": "id", "name": "name", "phone": "phones", "fax": "phones"}
+    mapping |= {"street": "addresses.billing.lines", "floor": "addresses.billing.lines"}
+    desk.read_csv(ka.Organisation, path, columns=mapping)
+    stored = desk.get(ka.Organisation, "a")
+    assert stored.phones == ("1", "2")
+    assert stored.addresses == (ka.Address("billing", lines=("Weg 1", "III")),)
+
+
 # ---- what is bad -----------------------------------------------------------------------------------------------------
 
 
