@@ -1,4 +1,4 @@
-"""A company to measure on: so many accounts, each with a manager, a contact, a note and two invoices."""
+"""A company to measure on: so many accounts, each with a manager, a note and an invoice; some with a contact."""
 
 from __future__ import annotations
 
@@ -60,24 +60,20 @@ def assignments(size: int) -> Iterator[ka.Assignment]:
         yield ka.Assignment(f"f{n:07d}", "few", organisation_id(n * (size // min(FEW, size))), role=ka.TEAM_MEMBER)
 
 
-def around(size: int) -> Iterator[ka.Contact | ka.Position | ka.ServiceNote]:
-    """Yield a contact with a position and a note for each account."""
+def around(size: int) -> Iterator[ka.Contact | ka.Position | ka.ServiceNote | ka.Invoice]:
+    """Yield a note and an invoice, over five years, for each account, and a contact for every tenth."""
     for n in range(size):
         own = organisation_id(n)
-        yield ka.Contact(f"c{n:07d}", name=f"Somebody {n * _STEP % size}")
-        yield ka.Position(f"s{n:07d}", contact_id=f"c{n:07d}", organisation_id=own, title="Buyer")
-        yield ka.ServiceNote(f"n{n:07d}", organisation_id=own, text="Pays after dunning level 2", category="payment")
-
-
-def invoices(size: int) -> Iterator[ka.Invoice]:
-    """Yield two invoices for each account, over five years."""
-    for n in range(2 * size):
         issued = TODAY - timedelta(days=n * _STEP % 1_825)
+        yield ka.ServiceNote(f"n{n:07d}", organisation_id=own, text="Pays after dunning level 2", category="payment")
         yield ka.Invoice(
             f"i{n:07d}",
-            organisation_id=organisation_id(n // 2),
+            organisation_id=own,
             number=f"R-{n}",
             issued_on=issued,
             due_on=issued + timedelta(days=30),
             net=ka.Money(100 + n % 900, "EUR"),
         )
+        if n % 10 == 0:
+            yield ka.Contact(f"c{n:07d}", name=f"Somebody {n * _STEP % size}")
+            yield ka.Position(f"s{n:07d}", contact_id=f"c{n:07d}", organisation_id=own, title="Buyer")

@@ -72,7 +72,7 @@ def test_what_was_found_is_told(desk: ka.Desk, file: Any) -> None:
     assert told.found == {"encoding": "utf-8", "separator": ";", "decimal": ",", "dates": "%d.%m.%Y"}
     assert told.ignored == ("Text",)
     assert desk.get(ka.Invoice, "1").net == ka.Money("12.5", "EUR")
-    stated = {"encoding": "utf-8", "separator": ";", "decimal": ",", "dates": "%d.%m.%Y"}
+    stated: dict[str, Any] = {"encoding": "utf-8", "separator": ";", "decimal": ",", "dates": "%d.%m.%Y"}
     assert desk.read_csv(ka.Invoice, path, columns=INVOICES, fixed=EUROS, **stated).found == {}
 
 
@@ -560,7 +560,23 @@ class Nasty:
     __hash__ = None  # type: ignore[assignment]
 
 
-NONSENSE = (Nasty(), object(), [], [1], {}, {1}, 5, 5.5, float("nan"), float("inf"), b"x", True, "\ud800", "\0", 1j)
+NONSENSE: tuple[Any, ...] = (
+    Nasty(),
+    object(),
+    [],
+    [1],
+    {},
+    {1},
+    5,
+    5.5,
+    float("nan"),
+    float("inf"),
+    b"x",
+    True,
+    "\ud800",
+    "\0",
+    1j,
+)
 NONSENSE += (10**5000, decimal.Decimal("sNaN"), decimal.Decimal("1E+999999"), date, ka.Money(1, "EUR"), "x" * 10**6)
 TARGETS = ("id", "name", "active", "list_price", "extra.x", "refs.x", "currency")
 

@@ -138,6 +138,7 @@ def told() -> list[Any]:
         office.people.orphaned,
         lambda: office.history(ka.Organisation, "acme"),
         book.check,
+        *tables_of(office),
         lambda: office.merging.merge(ka.Organisation, office.put(ka.Organisation("w", name="W")).id, "acme"),
     )
     answers += [call() for call in calls]
@@ -192,10 +193,42 @@ def told_of_mondays() -> list[Any]:
     ]
 
 
-ANSWERS = told() + told_of_contracts() + told_of_mondays()
+def told_of_renewals() -> list[Any]:
+    """Ask a desk about the work on one renewal, with an order and an invoice to analyse."""
+    with ka.open(clock=lambda: datetime(2026, 11, 21, 12, tzinfo=UTC)) as book:
+        office = book.trusted("test")
+        day, start = date(2026, 6, 1), date(2026, 1, 1)
+        office.put(
+            ka.Organisation("acme", name="ACME"),
+            ka.Contract("m-1", organisation_id="acme", signed_on=start, starts_on=start, ends_on=date(2026, 12, 31)),
+            ka.Order("o-1", organisation_id="acme", ordered_on=day, lines=(ka.Line("p", unit_price=EUROS),)),
+            ka.Invoice("i-1", organisation_id="acme", issued_on=day, due_on=day, net=EUROS),
+        )
+        raised = office.renewals.raise_alerts()
+        return [raised, office.renewals.open_renewals(), office.renewals.analysis(raised.raised[0].id)]
+
+
+def tables_of(office: ka.Desk) -> list[Any]:
+    """Return calls that read a table, and write the book to a folder."""
+    progress: list[ka.Progress] = []
+
+    def dump() -> ka.Dump:
+        with tempfile.TemporaryDirectory() as folder:
+            return office.dump(folder)
+
+    return [
+        lambda: office.from_frame(
+            ka.Product, [{"id": "p", "name": "Tea"}, {"id": "q", "name": ""}], keep_good=True, progress=progress.append
+        ),
+        lambda: progress[0],
+        dump,
+    ]
 
 
 EUROS = ka.Money("1.50", "EUR")
+ANSWERS = told() + told_of_contracts() + told_of_mondays() + told_of_renewals()
+
+
 NEEDED: dict[str, dict[str, Any]] = {
     "Contract": {"starts_on": date(2026, 1, 1), "value": EUROS, "notice": ka.months(3)},
     "Renewal": {"raised_on": date(2026, 11, 1), "due_on": date(2026, 12, 31), "steps": (ka.RenewalStep(to="lost"),)},

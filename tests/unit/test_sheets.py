@@ -107,7 +107,8 @@ def test_the_line_of_a_broken_byte(file: Any, end: str) -> None:
     """A byte that the encoding does not have is told with its line, however far down that is."""
     rows = end.join(["Nr;Name", *(f"{n};x" for n in range(2, 5000))]).encode()
     path = file(rows + end.encode() + b"5000;\x81" + end.encode())
-    for stated in ({"encoding": "utf-8"}, {}):
+    given: list[dict[str, Any]] = [{"encoding": "utf-8"}, {}]
+    for stated in given:
         assert refused(path, **stated).startswith("export.csv:5000: is not written in the encoding")
 
 

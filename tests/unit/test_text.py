@@ -45,6 +45,7 @@ THERE = {
     "Position": "job",
     "ServiceNote": "note",
     "ClientGroup": "retail",
+    "Contract": "contract",
 }
 NEEDED: dict[str, dict[str, Any]] = {
     "Assignment": {"role": ka.KEY_ACCOUNT_MANAGER},
@@ -53,6 +54,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "ServiceNote": {"text": "x"},
     "BreakGlass": {"opens_at": NOW, "closes_at": NOW.replace(hour=13)},
     "Contract": {"starts_on": NOW.date()},
+    "Renewal": {"raised_on": NOW.date(), "due_on": NOW.date()},
     "Order": {"ordered_on": NOW.date()},
     "Invoice": {"issued_on": NOW.date(), "net": ka.Money("1", "EUR")},
 }
@@ -100,6 +102,7 @@ def office() -> ka.Desk:
         ka.Position("job", contact_id="ingo", organisation_id="acme"),
         ka.ServiceNote("note", organisation_id="acme", text="x"),
         ka.ClientGroup("retail", name="Retail"),
+        ka.Contract("contract", organisation_id="acme", starts_on=NOW.date()),
     )
     return desk
 

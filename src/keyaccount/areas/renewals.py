@@ -93,7 +93,7 @@ class RenewalWork:
     def open_renewals(self) -> Renewals:
         """Return the renewals that are worked on, the one with the nearest deadline first."""
         with self._desk._view() as view:
-            return Renewals(tuple(view.find(Renewal, open=True, order=("deadline_on", "due_on", "id"))))
+            return Renewals(tuple(view.find(Renewal, open=True, order=("deadline_on", "due_on", "contract_id"))))
 
     def advance(self, renewal_id: str, *, to: str, note: str | None = None) -> Renewal:
         """Move a renewal on, or back: alerted, analysing, proposing, negotiating, agreed. The step is kept.

@@ -145,13 +145,15 @@ class Restriction:
     def within(self, kind: Kind, at: str, right: Right) -> str | None:
         """Return a condition that holds for all that is permitted and is found by index, for lists.
 
-        None where the reader holds the right everywhere, or the kind does not hang on an organisation alone. It takes
-        the place of no rule: it spares looking through what exists for the little that somebody's claims reach.
+        None where the reader holds the right everywhere, or where records of the kind may hang on something else than
+        an organisation. It takes the place of no rule: it spares looking through what exists for the little that
+        somebody's claims reach.
         """
         if self._sort.everywhere is not None and self._sort.everywhere >= right:
             return None
-        column = {"account": "id", "hangs": "organisation_id"}.get(kind.reach)
-        if column is None or (kind.reach == "hangs" and kind.home != ("organisation_id",)):
+        at_account = kind.reach == "hangs" and kind.home == ("organisation_id",) and kind.else_any is None
+        column = "id" if kind.reach == "account" else "organisation_id" if at_account else None
+        if column is None:
             return None
         return f"{at}.{column} IN (SELECT id FROM {self._reached(right)})"
 

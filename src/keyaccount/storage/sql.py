@@ -33,7 +33,7 @@ from keyaccount.shapes import (
     Shape,
     Text,
 )
-from keyaccount.storage.restriction import restriction_for, sort_of
+from keyaccount.storage.restriction import Restriction, restriction_for, sort_of
 from keyaccount.storage.schema import DIALLED, key_text, table_of
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -53,7 +53,7 @@ class Select:
     def rows(self) -> str:
         """Return the statement that answers the query, but for ranking a text search."""
         kind = self.query.kind
-        columns = ", ".join([self._shown(kind, "t", field) for field in shown_fields(kind)])
+        columns = ", ".join(_columns(kind, self._restriction))
         return self._with_views(
             f"SELECT {columns} FROM {self._table} t WHERE {self._where(kind, 't')} {self._arranged(kind, 't')}"
         )
@@ -61,7 +61,7 @@ class Select:
     def branch(self, number: int, width: int) -> str:
         """Return the query as a branch of a statement for several: numbered, of one width, in no order."""
         kind = self.query.kind
-        shown = [self._shown(kind, "t", field) for field in shown_fields(kind)]
+        shown = _columns(kind, self._restriction)
         columns = ", ".join([str(number), *shown, *["NULL"] * (width - len(shown))])
         text = f"SELECT {columns} FROM {self._table} t WHERE {self._where(kind, 't')}"
         return f"SELECT * FROM ({text} {self._arranged(kind, 't')})" if self._cut else text
@@ -127,11 +127,7 @@ class Select:
 
     def _shown(self, kind: Kind, at: str, field: str, *, folded: bool = False) -> str:
         """Return a field as the reader sees it, or the folded form that it compares by."""
-        if isinstance(kind.shapes[field], Amount):
-            return f"({at}.{_quoted(field)} || ' ' || {at}.{_quoted(field + '_currency')})"
-        if self._restriction is None or folded:
-            return f"{at}.{_quoted(field + '_key' if folded else field)}"
-        return self._restriction.shown(kind, at, field)
+        return _shown(kind, at, field, self._restriction, folded=folded)
 
     def bind(self, value: Any) -> str:
         """Bind a value; return its place in the text."""
@@ -360,6 +356,20 @@ def shown_fields(kind: Kind) -> dict[str, Callable[[Any], Any] | None]:
     """Return the fields a record is put together from, with how each is read back."""
     derived = {name for name, _ in kind.derived}
     return {field: reader_of(shape) for field, shape in kind.shapes.items() if field not in derived}
+
+
+@functools.cache
+def _columns(kind: Kind, restriction: Restriction | None) -> tuple[str, ...]:
+    """Return the columns that a record is put together from, as a sort of reader sees them."""
+    return tuple(_shown(kind, "t", field, restriction) for field in shown_fields(kind))
+
+
+def _shown(kind: Kind, at: str, field: str, restriction: Restriction | None, *, folded: bool = False) -> str:
+    if isinstance(kind.shapes[field], Amount):
+        return f"({at}.{_quoted(field)} || ' ' || {at}.{_quoted(field + '_currency')})"
+    if restriction is None or folded:
+        return f"{at}.{_quoted(field + '_key' if folded else field)}"
+    return restriction.shown(kind, at, field)
 
 
 def _quoted(name: str) -> str:

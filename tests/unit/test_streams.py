@@ -1,0 +1,70 @@
+"""A portfolio need not be in memory: read account by account, its contracts are let go of, and only ids are kept."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+CONTRACTS, EACH, HELD, MEGABYTES = 200_000, 4, 2_000, 120
+
+PROGRAM = """
+import gc, json, resource, sys
+from datetime import date
+import keyaccount as ka
+from keyaccount import portfolio
+
+COUNT, EACH, GROUPED = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "grouped"
+YEAR, ON = ka.Period.year(2025), date(2026, 3, 1)
+most = 0
+
+def stream():
+    '''Make the contracts one by one: each account has one a year, for 2023, 2024, ...; every third stops in 2025.'''
+    global most
+    for n in range(COUNT):
+        account, year = divmod(n, EACH)
+        if n % 50_000 == 49_999:
+            most = max(most, sum(type(one) is ka.Contract for one in gc.get_objects()))
+        start, end = date(2023 + year, 1, 1), date(2023 + year, 12, 31)
+        if year == EACH - 1 and account % 3 == 0:
+            continue
+        yield ka.Contract(f"m{n}", f"a{account:06}", signed_on=start, starts_on=start, ends_on=end,
+                          value=ka.Money(100, "EUR"))
+
+rate = portfolio.renewal_rate(stream(), YEAR, on=ON, grouped=GROUPED)
+print(json.dumps({
+    "rate": [rate.numerator, rate.denominator],
+    "held": most,
+    "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+}))
+"""
+
+
+def ran(contracts: int, how: str) -> dict[str, object]:
+    """Ask for the renewal rate of a stream in a process of its own; tell it, and how many contracts were held."""
+    command = [sys.executable, "-c", PROGRAM, str(contracts), str(EACH), how]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    found: dict[str, object] = json.loads(said)
+    return found
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="memory is measured by what POSIX tells")
+def test_contracts_stream_account_by_account() -> None:
+    """Of 200,000 contracts no more than a few are held at once, and memory stays below a fixed bound.
+
+    50,000 accounts have a contract due in 2025; all but every third (16,667, beginning with the first) renewed it.
+    """
+    found = ran(CONTRACTS, "grouped")
+    assert found["rate"] == [33_333, 50_000]
+    assert int(str(found["held"])) < HELD
+    assert int(str(found["megabytes"])) < MEGABYTES
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="memory is measured by what POSIX tells")
+def test_the_count_of_what_is_held_can_fail() -> None:
+    """What is not read account by account needs more memory, so that the bound above is one."""
+    some = {how: ran(50_000, how) for how in ("grouped", "at once")}
+    assert some["grouped"]["rate"] == some["at once"]["rate"]
+    assert int(str(some["at once"]["megabytes"])) > int(str(some["grouped"]["megabytes"])) + 10
