@@ -18,7 +18,7 @@ from keyaccount.results import Result
 
 if TYPE_CHECKING:
     from keyaccount.expiring import DueContract
-    from keyaccount.health import HealthRow
+    from keyaccount.health_rows import HealthRow
 
 QUIET_DAYS = 90
 WORTH_RENEWING_DAYS = 365

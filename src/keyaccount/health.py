@@ -10,49 +10,58 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, tzinfo
-from fractions import Fraction
 from typing import Any, Generic, TypeVar, Unpack
 
 import attrs
 
 from keyaccount import actions, billing, decline, revenue
 from keyaccount.accounts import NOBODY
-from keyaccount.actions import QUIET_DAYS, ToDo
+from keyaccount.actions import QUIET_DAYS
 from keyaccount.attention import Contacted, last_contacts
-from keyaccount.billing import OverdueInvoice, OverdueInvoices
+from keyaccount.billing import OverdueInvoice
 from keyaccount.calendars import Period
 from keyaccount.errors import ValidationError
 from keyaccount.expiring import DueContract, ExpiredContract, due, expired
-from keyaccount.figures import rounded, shown_in_order
-from keyaccount.health_page import page
+from keyaccount.figures import shown_in_order
+from keyaccount.health_rows import (
+    SIGNALS,
+    Amounts,
+    Daily,
+    HealthCheck,
+    HealthRow,
+    HealthTotals,
+    amounts_of,
+    sum_of,
+    totals,
+)
 from keyaccount.model.activities import Activity
 from keyaccount.model.commerce import Invoice, Order
 from keyaccount.model.contacts import Position
 from keyaccount.model.contracts import Contract
-from keyaccount.model.rights import BreakGlass
 from keyaccount.model.sales import OPPORTUNITY_KINDS, Opportunity
-from keyaccount.money import Money
-from keyaccount.opportunities import StaleOpportunities, StaleOpportunity, to_update, weight
-from keyaccount.promises import BrokenPromise, BrokenPromises, broken_promises
+from keyaccount.opportunities import StaleOpportunity, to_update, weight
+from keyaccount.promises import BrokenPromise, broken_promises
 from keyaccount.questions import Options, Question
-from keyaccount.results import Result, Rows
 from keyaccount.turnover import Sums, Turnover, Units, by_unit, mixed, turnover
 
-T = TypeVar("T")
-Amounts = tuple[Money, ...]
-"""One amount for each currency, in the order of their codes; nothing where it is nothing."""
+__all__ = [
+    "SIGNALS",
+    "Amounts",
+    "Daily",
+    "HealthCheck",
+    "HealthFacts",
+    "HealthRow",
+    "HealthTotals",
+    "daily",
+    "health_check",
+    "health_of",
+    "invoice_windows",
+    "order_windows",
+    "totals",
+]
 
+T = TypeVar("T")
 WITHIN_DAYS = 60
-SIGNALS: Mapping[str, tuple[str, ...]] = {
-    "invoiced": ("invoiced", "invoiced_before", "growth", "growth_reason"),
-    "decline": ("decline", "decline_reason", "alert", "seasonal"),
-    "contracts": ("due", "expired"),
-    "overdue": ("overdue", "oldest_overdue", "all_disputed", "overdue_ids"),
-    "opportunities": ("opportunities", "pipeline", "weighted", "to_update"),
-    "contact": ("last_contact",),
-    "promises": ("promises",),
-}
-"""The signals, and the fields of a row each of them fills; what has no rules yet (a health score) is not among them."""
 
 
 # ---- facts ---------------------------------------------------------------------------------------------------------
@@ -85,107 +94,6 @@ class HealthFacts:
     contacts: Mapping[str, Contacted] | None = None
     promises: Iterable[Activity] | None = None
     progress: Mapping[str, str] = attrs.field(factory=dict)
-
-
-# ---- results -------------------------------------------------------------------------------------------------------
-
-
-@attrs.frozen(repr=False)
-class HealthRow(Result):
-    """How one account is. `signals` says which of the fields were asked about; the others are not in `to_dict()`.
-
-    `invoiced` are the 12 months to the day; `growth` is against the 12 months before, `decline` that of the last closed
-    month against the one before: None with a reason. `alert` marks a decline above 20 %, `seasonal` says that the same
-    month last year was no better. `due` are contracts that end, or whose notice deadline comes, within 60 days, each
-    with what was `done` so far. `overdue` is open and past due, in all for up to `oldest_overdue` days.
-    """
-
-    organisation_id: str
-    name: str
-    signals: tuple[str, ...]
-    invoiced: Amounts = ()
-    invoiced_before: Amounts = ()
-    growth: Fraction | None = None
-    growth_reason: str | None = None
-    decline: Fraction | None = None
-    decline_reason: str | None = None
-    alert: bool = False
-    seasonal: bool | None = None
-    due: tuple[DueContract, ...] = ()
-    expired: tuple[ExpiredContract, ...] = ()
-    overdue: Amounts = ()
-    oldest_overdue: int = 0
-    all_disputed: bool = False
-    overdue_ids: tuple[str, ...] = ()
-    opportunities: int = 0
-    pipeline: Amounts = ()
-    weighted: Amounts = ()
-    to_update: tuple[StaleOpportunity, ...] = ()
-    last_contact: Contacted | None = None
-    promises: tuple[BrokenPromise, ...] = ()
-    parts: tuple[str, ...] = ()
-    to_do: tuple[ToDo, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON types, without the signals that are absent."""
-        absent = {field for signal, fields in SIGNALS.items() if signal not in self.signals for field in fields}
-        return {name: value for name, value in super().to_dict().items() if name not in absent}
-
-
-@attrs.frozen(repr=False)
-class HealthTotals(Result):
-    """The foot of a health check: the sums of its rows. `part` says of which part, None of all."""
-
-    accounts: int
-    invoiced: Amounts = ()
-    invoiced_before: Amounts = ()
-    alerts: int = 0
-    due: int = 0
-    expired: int = 0
-    overdue: Amounts = ()
-    opportunities: int = 0
-    pipeline: Amounts = ()
-    weighted: Amounts = ()
-    promises: int = 0
-    to_do: int = 0
-    part: str | None = None
-
-
-@attrs.frozen(repr=False)
-class HealthCheck(Rows[HealthRow]):
-    """One row for each account, the largest first; `totals` are the sums of the rows, and `parts` those by part."""
-
-    rows: tuple[HealthRow, ...]
-    totals: HealthTotals
-    on: date
-    signals: tuple[str, ...]
-    windows: Mapping[str, Period]
-    parts: tuple[HealthTotals, ...] | None = None
-    remarks: tuple[str, ...] = ()
-
-    def row(self, organisation_id: str) -> HealthRow:
-        """Return the row of an account; raise ValidationError where it has none."""
-        for row in self.rows:
-            if row.organisation_id == organisation_id:
-                return row
-        raise ValidationError.of("HealthCheck", "organisation_id", organisation_id, "has no row here")
-
-    def _repr_html_(self) -> str:
-        return page(self)
-
-
-@attrs.frozen(repr=False)
-class Daily(Result):
-    """The short form for each day: what is overdue, expansion opportunities to update, broken promises.
-
-    `opened` are private accounts that a steward has open by break-glass, for those who may read them.
-    """
-
-    on: date
-    overdue: OverdueInvoices
-    opportunities: StaleOpportunities
-    promises: BrokenPromises
-    opened: tuple[BreakGlass, ...] = ()
 
 
 # ---- the two calls -------------------------------------------------------------------------------------------------
@@ -279,38 +187,6 @@ def health_of(
         parts = tuple(totals([row for row in rows if name in row.parts], part=name) for name in names)
     remarks = question.shared((row.organisation_id for row in rows), on)
     return HealthCheck(tuple(rows), totals(rows), on, sight.signals, sight.windows, parts, remarks)
-
-
-def totals(rows: Sequence[HealthRow], *, part: str | None = None) -> HealthTotals:
-    """Return the foot: the sums of the rows, as they are shown."""
-    return HealthTotals(
-        len(rows),
-        _sum(row.invoiced for row in rows),
-        _sum(row.invoiced_before for row in rows),
-        sum(row.alert for row in rows),
-        sum(len(row.due) for row in rows),
-        sum(len(row.expired) for row in rows),
-        _sum(row.overdue for row in rows),
-        sum(row.opportunities for row in rows),
-        _sum(row.pipeline for row in rows),
-        _sum(row.weighted for row in rows),
-        sum(len(row.promises) for row in rows),
-        sum(len(row.to_do) for row in rows),
-        part,
-    )
-
-
-def _sum(columns: Iterable[Amounts]) -> Amounts:
-    found: defaultdict[str, int] = defaultdict(int)
-    for amounts in columns:
-        for amount in amounts:
-            found[amount.currency] += amount.units
-    return _amounts(found)
-
-
-def _amounts(units: Mapping[str, Units]) -> Amounts:
-    counted = ((one, exact) for one, exact in sorted(units.items()) if exact)
-    return tuple(amount for one, exact in counted if (amount := rounded(exact, one)).amount)
 
 
 # ---- one row -------------------------------------------------------------------------------------------------------
@@ -418,8 +294,8 @@ class _Sight:
             first = None if one is None else one.first
             return {"growth_reason": revenue.grown(0, 0, first, self.windows[revenue.BEFORE])[1]}
         fields = {
-            "invoiced": _amounts({currency: units[0] for currency, units in one.amounts.items()}),
-            "invoiced_before": _amounts({currency: units[1] for currency, units in one.amounts.items()}),
+            "invoiced": amounts_of({currency: units[0] for currency, units in one.amounts.items()}),
+            "invoiced_before": amounts_of({currency: units[1] for currency, units in one.amounts.items()}),
         }
         if len(one.amounts) > 1:
             return {**fields, "growth_reason": mixed(sorted(one.amounts))}
@@ -451,13 +327,13 @@ class _Sight:
                 value[rates.target(currency)] += rates.convert(deal.value.units, currency, self.question.on)
                 weighted[rates.target(currency)] += rates.convert(weight(deal), currency, self.question.on)
         return {
-            "overdue": _sum((row.open_amount,) for row in late),
+            "overdue": sum_of((row.open_amount,) for row in late),
             "oldest_overdue": max((row.days for row in late), default=0),
             "all_disputed": bool(late) and all(row.disputed for row in late),
             "overdue_ids": tuple(row.invoice_id for row in late),
             "opportunities": len(deals),
-            "pipeline": _amounts(value),
-            "weighted": _amounts(weighted),
+            "pipeline": amounts_of(value),
+            "weighted": amounts_of(weighted),
         }
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from keyaccount.actions import percent, sums
 
 if TYPE_CHECKING:
-    from keyaccount.health import HealthCheck, HealthRow, HealthTotals
+    from keyaccount.health_rows import HealthCheck, HealthRow, HealthTotals
 
 # Colours are mixed from the page's own, so that they fit a light and a dark one.
 _STYLE = (

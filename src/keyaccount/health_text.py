@@ -9,7 +9,7 @@ from keyaccount.actions import percent, sums
 from keyaccount.terminal import WIDTH, printable, wrapped
 
 if TYPE_CHECKING:
-    from keyaccount.health import Daily, HealthCheck, HealthRow, HealthTotals
+    from keyaccount.health_rows import Daily, HealthCheck, HealthRow, HealthTotals
 
 _LABEL = 15
 

@@ -21,7 +21,18 @@ FLOORS = [
     {"access", "search", "responsible", "visibility", "charts", "succession", "contracts"},
     {"figures", "accounts", "questions", "renewals"},
     {"renewal_rate", "retention", "movements", "expiring", "turnover", "revenue", "decline", "concentration"}
-    | {"margins", "opportunities", "attention", "billing", "promises", "actions", "health_page", "portfolio", "health"},
+    | {
+        "margins",
+        "opportunities",
+        "attention",
+        "billing",
+        "promises",
+        "actions",
+        "health_page",
+        "health_rows",
+        "portfolio",
+        "health",
+    },
     {"asking", "rows", "scope", "evaluator", "queries", "codec", "requests"},
     {"storage"},
     {"view"},
@@ -36,7 +47,7 @@ RULES = {
     *("charts", "access", "visibility", "responsible", "phones", "spans", "calendars", "search"),
     *("deadlines", "succession", "contracts", "figures", "accounts", "questions"),
     *("renewal_rate", "retention", "movements", "expiring", "turnover", "revenue", "decline", "concentration"),
-    *("margins", "opportunities", "attention", "billing", "promises", "actions", "health_page"),
+    *("margins", "opportunities", "attention", "billing", "promises", "actions", "health_page", "health_rows"),
     *("portfolio", "health", "renewals"),
 }
 CORE = {"attrs", "attr", "cattrs", "phonenumbers"}

@@ -81,7 +81,7 @@ def test_everything_public_is_explained() -> None:
     metrics = (
         *("figures", "contracts", "succession", "questions", "renewal_rate", "retention", "movements", "expiring"),
         *("turnover", "revenue", "decline", "concentration", "margins", "opportunities", "attention", "billing"),
-        *("promises", "actions", "health", "health_page", "health_text"),
+        *("promises", "actions", "health", "health_page", "health_rows", "health_text"),
     )
     for module in (
         "desk",
