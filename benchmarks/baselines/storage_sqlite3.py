@@ -180,12 +180,16 @@ class ByHand:
         managers = run(managed, told).fetchall()
         overdue = run(
             """SELECT id, gross, gross_currency, net, net_currency, due_on, disputed FROM invoice
-            WHERE organisation_id = :id AND open = 1 AND due_on < :today""",
+            WHERE organisation_id = :id AND +open = 1 AND due_on < :today""",
             told,
         ).fetchall()
-        late = """SELECT id FROM activity a WHERE organisation_id = :id AND open = 1 AND follow_up_on < :today"""
+        late = "SELECT id FROM activity a WHERE organisation_id = :id AND +open = 1 AND follow_up_on < :today"
         run(late, told).fetchall()
-        run(f"SELECT role, contact_id FROM position a WHERE organisation_id = :id AND {IN_FORCE}", told).fetchall()  # noqa: S608
+        there = f"SELECT role, contact_id FROM position a WHERE organisation_id = :id AND {IN_FORCE}"  # noqa: S608
+        run(there, told).fetchall()
+        run("SELECT id, ends_on, last_day FROM contract WHERE organisation_id = :id", told).fetchall()
+        run("SELECT id FROM link WHERE organisation_id = :id AND +open = 1", told).fetchall()
+        run('SELECT id, state FROM "order" WHERE organisation_id = :id AND +open = 1', told).fetchall()
         if overdue:
             owed = sum(row[1] or row[3] for row in overdue) / 10_000
             text = f"{len(overdue)} overdue, {owed:.2f}, since {min(row[5] for row in overdue)}"

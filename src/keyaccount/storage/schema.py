@@ -172,7 +172,6 @@ def _indexes(table: Table) -> Iterator[tuple[str, ...]]:
 
 
 _INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
-    "acknowledgement": (("note_id", "user_id"),),
     "activity": (("organisation_id", "at"), ("open", "follow_up_on"), ("at", "id")),
     "alias": (("old_id", "id"),),
     "contact": (("vip", "id"),),
