@@ -163,6 +163,14 @@ def test_due_says_what_was_done(desk: ka.Desk, office: ka.Desk) -> None:
     assert [one.done for one in desk.contracts.due()] == ["lost"]
 
 
+def test_a_superseded_renewal_is_not_told(desk: ka.Desk, office: ka.Desk) -> None:
+    """A contract that was terminated is due still, and nothing is being done for it."""
+    office.renewals.raise_alerts()
+    office.put(attrs.evolve(office.get(ka.Contract, "m1"), terminated_on=TODAY))
+    office.renewals.raise_alerts()
+    assert [(one.contract_id, one.terminated, one.done) for one in desk.contracts.due()] == [("m1", True, None)]
+
+
 def test_what_was_done_for_another_end_is_not_told(desk: ka.Desk, office: ka.Desk) -> None:
     """A contract that went on by itself has nothing done for its next end."""
     office.put(contract("r1", "acme", date(2026, 11, 30), renewal_term=ka.months(1)))
