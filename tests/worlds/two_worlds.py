@@ -1767,6 +1767,7 @@ MEMBERS: dict[str, Callable[[Any], Any]] = {
     "Vips.to_csv": _list_of,
     "HealthCheck.row": lambda check: check.row("h-org-0"),
     "Invoice.open_amount_on": lambda invoice: invoice.open_amount_on(TODAY),
+    "Opportunity.open_on": lambda opportunity: opportunity.open_on(TODAY),
 }
 """How a member that needs arguments is asked, by `Class.name` of its owner: a function of the answer."""
 _known_members: dict[type, tuple[str, ...]] = {}
