@@ -155,8 +155,8 @@ class ByHand:
             there = f"SELECT t.id, t.parent_id FROM organisation t WHERE t.id = :id AND {OPEN}"  # noqa: S608
             self._one(there, {**who, "id": id})
             rows = run(
-                """SELECT id, text, severity, category, contexts, valid_from, valid_until, audience_unit_ids, dismissible,
-                must_acknowledge, created_by, created_at FROM service_note WHERE organisation_id = ?""",
+                """SELECT id, text, severity, category, contexts, valid_from, valid_until, audience_unit_ids,
+                dismissible, must_acknowledge, created_by, created_at FROM service_note WHERE organisation_id = ?""",
                 (id,),
             ).fetchall()
             categories = {c: json.loads(paths) for c, paths in run("SELECT id, contexts FROM note_category")}
