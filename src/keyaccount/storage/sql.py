@@ -248,8 +248,8 @@ class Select:
     def _item_of_pairs(self, kind: Kind, at: str, field: str, wanted: Sequence[Sequence[str]]) -> str:
         """Ask for rows that have every pair of one of the mappings; one text, however many are wanted."""
         named = f"i.kind = {self.bind(kind.name)} AND i.field = {self.bind(field)}"
-        pairs = f"json_each({self.bind(json.dumps(wanted, ensure_ascii=False))}) w, json_each(w.value) k"
-        found = f"SELECT i.id FROM {pairs} JOIN item i ON {named} AND i.key = k.value"
+        pairs = f"json_each({self.bind(json.dumps(wanted, ensure_ascii=False))}) w CROSS JOIN json_each(w.value) k"
+        found = f"SELECT i.id FROM {pairs} CROSS JOIN item i ON {named} AND i.key = k.value"
         return f"{at}.id IN ({found} GROUP BY w.key, i.id HAVING COUNT(*) = json_array_length(w.value))"
 
     def _item(self, kind: Kind, at: str, field: str, keys: Iterable[str], more: str = "") -> str:
