@@ -18,7 +18,7 @@ from keyaccount.access import AccessPolicy
 from keyaccount.contracts import LEAD_DAYS, Lead
 from keyaccount.desk import Desk, _check_region
 from keyaccount.errors import NotFound, StorageUnavailable, ValidationError
-from keyaccount.figures import Exchange
+from keyaccount.figures import Exchange, rates_to
 from keyaccount.model.contacts import SHIPPED_ROLES, ContactRole
 from keyaccount.model.entity import Entity
 from keyaccount.model.notes import SHIPPED_CONTEXTS, Context, ExpectedProvider
@@ -43,11 +43,12 @@ def utc_now() -> datetime:
 class Book:
     """The records of one company, with the rules they are read by.
 
-    `storage` is any adapter. `policy` says what users hold beside assignments and grants. `region` (ISO 3166) is where
-    national phone numbers are read; `zone` (IANA) decides which day it is; `clock` returns the moment, aware of its
-    zone; `providers` are the host's sources of computed notes. `exchange` is the host's function of a currency and a
-    day that gives what one unit of it is worth in the currency a metric is asked for in. `lead` is how many days before
-    its notice deadline a contract's alert is due: a number, or a function of its kind and organisation id.
+    `storage` is any adapter. `policy` says what users hold beside assignments and grants. `region` (ISO 3166) is
+    where national phone numbers are read; `zone` (IANA) decides which day it is; `clock` returns the moment, aware
+    of its zone; `providers` are the host's sources of computed notes. `exchange` is the host's function of a
+    currency and a day that gives what one unit of it is worth in the host's own currency, which is worth 1. `lead`
+    is how many days before its notice deadline a contract's alert is due: a number, or a function of its kind and
+    organisation id.
     """
 
     def __init__(
@@ -134,6 +135,10 @@ class Book:
         """Return a value that stands for the whole history up to now, for the host to keep elsewhere."""
         self._check_open()
         return self._storage.seal()
+
+    def rates_to(self, currency: str | None) -> Exchange | None:
+        """Return the host's rates as what a unit is worth in one currency; None where none is asked for."""
+        return None if currency is None else rates_to(self.exchange, currency)
 
     # -- life
 

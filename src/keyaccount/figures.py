@@ -311,6 +311,32 @@ class Rates:
         return units * Fraction(rate)
 
 
+def rates_to(exchange: Exchange | None, currency: str) -> Exchange:
+    """Return a host's rates as what a unit is worth in one currency: its rate divided by that currency's own.
+
+    Rates that do not name that currency are taken to be in it. What the host has no rate for has none here either.
+
+    >>> in_euros = {"EUR": 1, "USD": Fraction(9, 10), "CHF": Fraction(21, 20)}
+    >>> rates_to(lambda currency, day: in_euros[currency], "USD")("CHF", date(2026, 11, 21))
+    Fraction(7, 6)
+    """
+
+    def worth(of: str, day: date) -> Decimal | Fraction | int | None:
+        rate, own = _rate(exchange, of, day), _rate(exchange, currency, day)
+        if rate is None or own is None or own == 1:
+            return rate
+        return Fraction(rate) / Fraction(own) if own > 0 else None
+
+    return worth
+
+
+def _rate(exchange: Exchange | None, currency: str, day: date) -> Decimal | Fraction | int | None:
+    try:
+        return None if exchange is None else exchange(currency, day)
+    except LookupError:
+        return None
+
+
 def one_currency(currencies: Iterable[str], what: str) -> str:
     """Return the only currency; raise ValidationError naming them where there are several."""
     found = sorted(set(currencies))

@@ -372,3 +372,16 @@ def test_bad_periods(desk: ka.Desk, metric: str, period: Any) -> None:
     with pytest.raises(ka.ValidationError, match="Period"):
         getattr(desk.portfolio, metric)(period)
     assert getattr(desk.portfolio, metric)((FIRST, date(2026, 1, 1))) == getattr(desk.portfolio, metric)(Y2025)
+
+
+def test_rates_of_a_third_currency() -> None:
+    """Rates are in the host's own currency: another one asked for divides by its own rate, and is never mistaken."""
+    euros = {"EUR": Fraction(1), "USD": Fraction(1, 2)}
+    with ka.open(clock=lambda: NOON, exchange=lambda currency, _: euros[currency]) as book:
+        office = book.trusted("test")
+        office.put(ka.Organisation("acme", name="ACME"), contract("m", "acme", FIRST, None, value=ka.Money(100, "EUR")))
+        assert office.portfolio.recurring(currency="EUR").value == ka.Money(100, "EUR")
+        assert office.portfolio.recurring(currency="USD").value == ka.Money(200, "USD")
+        with pytest.raises(ka.ValidationError, match="has no rate"):
+            office.put(contract("n", "acme", FIRST, None, value=ka.Money(100, "CHF")))
+            office.portfolio.recurring(currency="USD")

@@ -287,19 +287,7 @@ class Portfolio:
         }
 
     def _exchange(self, asked: Asked) -> Exchange | None:
-        return None if asked.get("currency") is None else _rates(self._desk._book.exchange)
-
-
-def _rates(exchange: Exchange | None) -> Exchange:
-    """Return the host's rates; where there are none, or none for a currency, that is no rate and never an own one."""
-
-    def rate(currency: str, day: date) -> Decimal | Fraction | int | None:
-        try:
-            return None if exchange is None else exchange(currency, day)
-        except LookupError:
-            return None
-
-    return rate
+        return self._desk._book.rates_to(asked.get("currency"))
 
 
 def _alerts(
