@@ -23,6 +23,7 @@ FLOORS = [
     {"view"},
     {"gate", "gate_checks", "facts", "providers", "history", "merging", "reach"},
     {"sheets"},
+    {"readings"},
     {"columns", "rejects", "tables", "details"},
     {"intake", "storing", "exchange", "dumps"},
     {"cards"},
