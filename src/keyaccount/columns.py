@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import date, datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from fractions import Fraction
-from typing import Any, TypeAlias
-from uuid import UUID
+from typing import Any
 
 import attrs
 
@@ -21,38 +18,13 @@ from keyaccount.catalogue import Kind
 from keyaccount.errors import KeyAccountError, Problem, ValidationError, nearest, shown
 from keyaccount.model.entity import Entity
 from keyaccount.model.organisations import PURPOSES
-from keyaccount.money import CURRENCIES, Money, exact
-from keyaccount.shapes import (
-    Amount,
-    Choice,
-    Day,
-    Degrees,
-    Exact,
-    Flag,
-    Ident,
-    Many,
-    Moment,
-    Number,
-    One,
-    Pairs,
-    Rank,
-    Refer,
-    Shape,
-    Text,
-    Whole,
-    shapes_of,
-)
-from keyaccount.sheets import Forms, day, moment, number
+from keyaccount.money import CURRENCIES, Money
+from keyaccount.readings import Convert, as_text, converted, is_nothing, reader_for, reason_of
+from keyaccount.shapes import Amount, Many, One, Pairs, Shape, Text, shapes_of
+from keyaccount.sheets import Forms
 
 CURRENCY = "currency"
-_YES = frozenset({"1", "true", "t", "yes", "y", "x", "ja", "j", "wahr"})
-_NO = frozenset({"0", "false", "f", "no", "n", "nein", "falsch"})
 _LISTED = 6
-_SUGGESTED = 1_000
-_EXACT_FLOATS = 1 << 53
-_NEAR = Fraction(1, 1_000_000)
-
-Convert: TypeAlias = Callable[[Any], Any] | Mapping[Any, Any]
 
 
 @attrs.frozen
@@ -196,7 +168,7 @@ class Plan:
                 for target in source.targets if not is_nothing(value) else ():
                     row.add(target, value, source.name, cell)
             except Exception as error:  # noqa: BLE001 - a value that a frame or a conversion gave may raise anything
-                bad.append(Bad(source.name, cell, _reason(error), target.field))
+                bad.append(Bad(source.name, cell, reason_of(error), target.field))
                 row.failed.update((each.field, each.key) for each in source.targets)
         return row.finished()
 
@@ -317,40 +289,6 @@ def _has_amounts(shapes: Iterable[Shape]) -> bool:
     return False
 
 
-def converted(convert: Convert | None, cell: Any) -> Any:
-    """Return what the caller's conversion makes of a cell; raise ValueError where it makes nothing of it."""
-    if convert is None or is_nothing(cell):
-        return cell
-    try:
-        if not isinstance(convert, Mapping):
-            return convert(cell)
-        if cell in convert:
-            return convert[cell]
-        known = [*map(str, convert)] if len(convert) <= _SUGGESTED else []
-    except Exception as error:
-        raise ValueError(f"cannot be converted: {type(error).__name__}") from error
-    raise ValueError(f"is none of the values given to convert{nearest(cell, known)}")
-
-
-def is_nothing(cell: Any) -> bool:
-    """Say whether a cell holds nothing: no text, or what data frames write where there is no value."""
-    sort = type(cell)  # a foreign object may say anything of itself
-    if cell is None or issubclass(sort, str):
-        return cell is None or not str.__len__(cell)
-    if issubclass(sort, float):
-        return bool(cell != cell)  # noqa: PLR0124 - a NaN
-    return cell.is_nan() if issubclass(sort, Decimal) else sort.__name__ in _NOTHING
-
-
-_NOTHING = frozenset({"NaTType", "NAType"})
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, ValidationError) and error.problems:
-        return error.problems[0].reason
-    return str(error) if type(error) is ValueError else f"cannot be read: {type(error).__name__}"
-
-
 def _currency(cell: Any) -> str | None:
     """Read the currency of a row's amounts; raise ValueError for what is none."""
     code = "" if is_nothing(cell) else as_text(cell).strip()
@@ -457,130 +395,6 @@ def _made(target: Target, cell: Any, forms: Forms) -> Any:
         if isinstance(cell, str) and not cell.strip():
             return None
         raise
-
-
-@functools.cache
-def reader_for(sort: type[Shape]) -> Callable[[Any, Any, Forms], Any]:
-    """Return what reads a cell for a shape of a sort: text by its form, a value of a data frame as it is.
-
-    It raises ValueError with the reason where a cell cannot be read; an amount comes back without its currency.
-    """
-    if issubclass(sort, (Text, Refer, Ident)):
-        return lambda _, cell, __: cell if type(cell) is str else as_text(cell)
-    if issubclass(sort, Day):
-        return lambda _, cell, forms: _day(cell, forms)
-    if issubclass(sort, (Amount, Exact, Degrees)):
-        return lambda _, cell, forms: _number(cell, forms)
-    if issubclass(sort, (Whole, Number)):
-        return lambda _, cell, forms: _whole(cell, forms)
-    if issubclass(sort, Flag):
-        return lambda _, cell, __: _flag(cell)
-    if issubclass(sort, Moment):
-        return lambda _, cell, forms: _moment(cell, forms)
-    if issubclass(sort, Choice):
-        return lambda shape, cell, _: _word(shape, cell)
-    if issubclass(sort, Rank):
-        return lambda shape, cell, _: shape.of.__members__.get(as_text(cell).strip().upper(), cell)
-    return lambda _, cell, __: cell if issubclass(sort, One) else _json(cell)
-
-
-def _word(shape: Choice, cell: Any) -> str:
-    word = as_text(cell).strip()
-    return next((known for known in shape.words if known.casefold() == word.casefold()), word)
-
-
-def as_text(cell: Any) -> str:
-    """Return a cell as text, without the zero of a float that is a whole number; raise ValueError for no text."""
-    if isinstance(cell, str):
-        return str.__str__(cell)
-    if isinstance(cell, float) and cell.is_integer() and abs(cell) < _EXACT_FLOATS:
-        return str(int(cell))
-    if isinstance(cell, (date, datetime)):
-        return cell.isoformat()
-    if isinstance(cell, (bool, int, float, Decimal, UUID)):
-        return str(cell)
-    raise ValueError(f"is no text but a {type(cell).__name__}")
-
-
-def _json(cell: Any) -> Any:
-    """Keep what a host's own value may be; a whole number that a frame made a float is one again."""
-    if cell is None or isinstance(cell, (bool, int, list, tuple, Mapping)):
-        return cell
-    if isinstance(cell, float):
-        return int(cell) if cell.is_integer() and abs(cell) < _EXACT_FLOATS else cell
-    return as_text(cell)
-
-
-def _number(cell: Any, forms: Forms) -> Any:
-    if isinstance(cell, Money):
-        return cell
-    value = _decimal(cell, forms)
-    if value is None:
-        form = f" with the decimal sign {forms.decimal!r}" if isinstance(cell, str) else ""
-        raise ValueError(f"is no number{form}")
-    return value
-
-
-def _whole(cell: Any, forms: Forms) -> int:
-    if isinstance(cell, float) and cell.is_integer() and abs(cell) < _EXACT_FLOATS:
-        return int(cell)
-    value = _number(cell, forms)
-    if isinstance(value, Money) or value != int(value):
-        raise ValueError("is no whole number")
-    return int(value)
-
-
-def _decimal(cell: Any, forms: Forms) -> Decimal | None:
-    if isinstance(cell, str):
-        return number(str.__str__(cell).strip(), forms.decimal)
-    if isinstance(cell, bool):
-        return None
-    if isinstance(cell, float):
-        return _from_float(cell, forms)
-    return exact(cell)
-
-
-def _from_float(cell: float, forms: Forms) -> Decimal:
-    """Take a float for the decimal number that it stands for, where it says so clearly enough."""
-    if forms.decimals is None:
-        raise ValueError("is a float; say with how many decimals=")
-    if not abs(cell) < 1e12:  # noqa: PLR2004 - an infinity too
-        raise ValueError("is too large")
-    value = exact(f"{cell:.{forms.decimals}f}")
-    if value is None or abs(Fraction(cell) - Fraction(value)) > _NEAR:
-        raise ValueError(f"is no number with {forms.decimals} decimals")
-    return value
-
-
-def _flag(cell: Any) -> bool:
-    if isinstance(cell, bool):
-        return cell
-    word = as_text(cell).strip().casefold()
-    if word in _YES or word in _NO:
-        return word in _YES
-    raise ValueError("is neither yes nor no")
-
-
-def _day(cell: Any, forms: Forms) -> date:
-    if isinstance(cell, datetime):
-        if cell.time() != cell.time().min:
-            raise ValueError("is a moment, not a day")
-        return date(cell.year, cell.month, cell.day)
-    if isinstance(cell, date):
-        return cell
-    found = day(as_text(cell).strip(), forms.dates)
-    if found is None:
-        raise ValueError(f"is no day in the form {forms.dates!r}")
-    return found
-
-
-def _moment(cell: Any, forms: Forms) -> datetime:
-    found = cell if isinstance(cell, datetime) else moment(as_text(cell).strip(), forms.dates)
-    if found is None:
-        raise ValueError("is no moment such as 2026-11-21T09:30")
-    if type(found) is not datetime:
-        found = datetime.fromisoformat(found.isoformat())
-    return found if found.utcoffset() is not None else found.replace(tzinfo=forms.zone)
 
 
 # ---- records ---------------------------------------------------------------------------------------------------------

@@ -12,10 +12,11 @@ from typing import Any
 
 import attrs
 
-from keyaccount.columns import Bad, as_text, is_nothing, record_of
+from keyaccount.columns import Bad, record_of
 from keyaccount.details import Details, wrong_width
 from keyaccount.errors import Problem, ValidationError, shown
 from keyaccount.model.entity import Entity
+from keyaccount.readings import as_text, is_nothing
 from keyaccount.rejects import Rejects
 from keyaccount.results import Result
 from keyaccount.sheets import Line

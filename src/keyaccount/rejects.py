@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from keyaccount.cells import safe
-from keyaccount.columns import is_nothing
 from keyaccount.errors import StorageUnavailable, ValidationError, shown
+from keyaccount.readings import is_nothing
 from keyaccount.sheets import LINE, REASON, Line
 
 _NEGATIVE = re.compile(r"-[\d.,]+")

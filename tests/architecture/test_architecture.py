@@ -38,6 +38,7 @@ FLOORS = [
     {"view"},
     {"gate", "gate_checks", "facts", "providers", "history", "merging", "reach", "rosters", "ledgers", "checkups"},
     {"sheets"},
+    {"readings"},
     {"columns", "rejects", "tables", "details", "intake", "storing", "exchange", "dumps"},
     {"cards", "panel", "data_quality"},
     {"mailing"},
