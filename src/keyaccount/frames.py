@@ -39,6 +39,7 @@ import attrs
 from keyaccount import portfolio
 from keyaccount.calendars import Period
 from keyaccount.catalogue import kind_of
+from keyaccount.columns import is_nothing
 from keyaccount.concentration import TOP
 from keyaccount.contracts import LEAD_DAYS, Lead
 from keyaccount.decline import ALERT_ABOVE, LAST, Month
@@ -233,13 +234,26 @@ def contracts_in(frame: Any, *, decimals: int | None = None) -> Iterator[Contrac
         data = opened(frame)
         check_columns(data, NEEDED, "contracts")
         known = [name for name in data.collect_schema().names() if name in kind.shapes or name == "currency"]
-        rows = collected(data.select(known).sort("organisation_id", "id")).to_native()
+        rows = _rows(collected(data.select(known).sort("organisation_id", "id")))
     intake = Intake(table_of_frame(kind, rows, None, {}, Stated(decimals=decimals)), Terms(), None, (None, None))
     for given in intake.records():
         assert isinstance(given.record, Contract)  # noqa: S101 - the plan is of contracts
         yield given.record
     if intake.problems:
         raise intake.error()
+
+
+def _rows(found: Any) -> Any:
+    """Return the collected frame; of pandas its rows, with nothing as None and lists as lists."""
+    if not found.implementation.is_pandas_like():
+        return found.to_native()
+    return [{name: _cell(value) for name, value in row.items()} for row in found.iter_rows(named=True)]
+
+
+def _cell(value: Any) -> Any:
+    if is_nothing(value):
+        return None
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 # ---- for a desk ----------------------------------------------------------------------------------------------------

@@ -42,6 +42,7 @@ _NO_UNITS = 1 << 62
 """What stands for a cell of Python's own that is no amount: larger than any."""
 NO_AMOUNT, NO_WORD, NO_DAY, NEGATIVE = 1, 2, 3, 4
 _NEAR = 1e-6
+_EXACT_FLOATS = 1 << 53
 _SOME_DAY = date(1970, 1, 1)
 _HALF = 1 << 30
 _KEYS = ("account", "currency")
@@ -327,13 +328,18 @@ def _amount(name: str, dtype: Any, what: str, decimals: int | None) -> tuple[Exp
         per = 1 if name == "net_units" else _UNITS
         fits = (cell >= -_MOST // per) & (cell <= _MOST // per)
         return fits, nw.when(fits).then(cell).otherwise(nothing).cast(nw.Int64) * per
-    if dtype in (nw.Float32, nw.Float64) and name == "net":
-        return _of_floats(cell.cast(nw.Float64), what, dtype, decimals)
+    if dtype in (nw.Float32, nw.Float64):
+        if name == "net":
+            return _of_floats(cell.cast(nw.Float64), what, dtype, decimals)
+        fits = (cell.round(0) == cell) & (cell.abs() < _EXACT_FLOATS)  # what pandas makes of whole numbers beside nulls
+        return fits, nw.when(fits).then(cell).otherwise(nw.lit(0.0)).cast(nw.Int64)
     if dtype == nw.Decimal and name == "net":
-        near = cell.round(SCALE) if (getattr(dtype, "scale", None) or SCALE + 1) > SCALE else cell
-        fits = (cell.abs() <= _LARGEST) & (near == cell)
-        kept = nw.when(fits).then(near).otherwise(nothing).cast(nw.Decimal(18, SCALE))  # a product of it fits 38 digits
-        return fits, (kept * _UNITS).cast(nw.Int64)
+        fits, near = cell.abs() <= _LARGEST, cell
+        if dtype.scale > SCALE:
+            near = cell.round(SCALE)
+            fits &= near == cell
+        kept = nw.when(fits).then(near).otherwise(nw.lit(Decimal(0))).cast(nw.Decimal(20, SCALE))
+        return fits, (kept * nw.lit(Decimal(_UNITS))).cast(nw.Int64)  # 25 or 26 digits: DuckDB takes 18 or 38, Arrow 38
     raise ValidationError.of(what, name, str(dtype), "must be a column of decimals or whole numbers")
 
 
