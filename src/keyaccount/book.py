@@ -28,6 +28,7 @@ from keyaccount.reach import Findings, unreached
 from keyaccount.requests import Request
 from keyaccount.storage import Act, Storage
 from keyaccount.storage.memory import MemoryStorage
+from keyaccount.turnover import Lake
 from keyaccount.values import unwritable
 from keyaccount.view import View, Work, current_task, resolve
 
@@ -48,7 +49,8 @@ class Book:
     of its zone; `providers` are the host's sources of computed notes. `exchange` is the host's function of a
     currency and a day that gives what one unit of it is worth in the host's own currency, which is worth 1. `lead`
     is how many days before its notice deadline a contract's alert is due: a number, or a function of its kind and
-    organisation id.
+    organisation id. `facts` are invoices and orders that are kept outside the storage: see
+    `keyaccount.frames.FrameFacts`.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Book:
         providers: Iterable[Provider] = (),
         exchange: Exchange | None = None,
         lead: Lead = LEAD_DAYS,
+        facts: Lake | None = None,
     ) -> None:
         """Open the storage; one that is empty gets the shipped contexts and roles."""
         if policy is not None and not isinstance(policy, AccessPolicy):
@@ -73,7 +76,7 @@ class Book:
         self.region = region
         self.providers = _checked_providers(providers)
         self.exchange, self.lead = _checked_exchange(exchange), checked_lead(lead)
-        self._storage = storage
+        self._storage, self._facts = storage, _checked_facts(facts)
         self.zone = _zone(zone)
         self._clock = clock
         self._closed = False
@@ -136,7 +139,7 @@ class Book:
         self._check_open()
         return self._storage.seal()
 
-    def rates_to(self, currency: str | None) -> Exchange | None:
+    def _rates_to(self, currency: str | None) -> Exchange | None:
         """Return the host's rates as what a unit is worth in one currency; None where none is asked for."""
         return None if currency is None else rates_to(self.exchange, currency)
 
@@ -192,7 +195,7 @@ class Book:
             return
         now = self.now()
         with self._storage.unit(write=write) as unit:
-            work = Work(unit, Act(now, by, why, key), self.policy, self.lead)
+            work = Work(unit, Act(now, by, why, key), self.policy, self.lead, self._facts)
             if once and key is not None:
                 work.request = Request()
                 if (before := unit.act_of(key)) is not None:
@@ -261,6 +264,7 @@ def open(
     providers: Iterable[Provider] = (),
     exchange: Exchange | None = None,
     lead: Lead = LEAD_DAYS,
+    facts: Lake | None = None,
     journal: Literal["rollback", "wal"] = "rollback",
 ) -> Book:
     """Open a book in an SQLite file, which is made if it is missing, or without a path in memory.
@@ -289,6 +293,7 @@ def open(
         providers=providers,
         exchange=exchange,
         lead=lead,
+        facts=facts,
     )
 
 
@@ -325,6 +330,12 @@ def checked_lead(given: Lead) -> Lead:
 def _checked_exchange(given: Exchange | None) -> Exchange | None:
     if given is not None and not callable(given):
         raise ValidationError.of("Book", "exchange", given, "must be a function of a currency and a day")
+    return given
+
+
+def _checked_facts(given: Lake | None) -> Lake | None:
+    if given is not None and not all(callable(getattr(given, name, None)) for name in ("holds", "turnover")):
+        raise ValidationError.of("Book", "facts", given, "must be a keyaccount.frames.FrameFacts")
     return given
 
 

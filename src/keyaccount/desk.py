@@ -573,7 +573,7 @@ class Desk:
         from keyaccount import checkups
 
         asked = {"group": group, "by": by, "currency": currency, "quiet_days": quiet_days}
-        exchange = self._book.rates_to(currency)
+        exchange = self._book._rates_to(currency)
         with self._view() as view:
             day = self._day(on, view)
             return checkups.health_check(view, day, again=self._view, zone=self._book.zone, exchange=exchange, **asked)

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from fractions import Fraction
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 import attrs
 
@@ -51,6 +51,20 @@ class Turnover:
     flows: Iterable[Flow]
     find: Find
     basis: Basis = "invoices"
+
+
+class Lake(Protocol):
+    """Documents kept outside the store, added up where they are: see `keyaccount.frames.FrameFacts`."""
+
+    def holds(self, basis: str) -> bool:
+        """Say whether sums of invoices, or of orders, are to be asked for here."""
+        ...
+
+    def turnover(
+        self, accounts: Collection[str], windows: Mapping[str, Period], basis: Basis, rates: Rates
+    ) -> Turnover:
+        """Add up the documents of some accounts; no other account may change the answer, nor be told of by an error."""
+        ...
 
 
 def turnover(

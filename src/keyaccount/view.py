@@ -24,6 +24,7 @@ from keyaccount.queries import Query, Total, Window, above, below, conditions, o
 from keyaccount.requests import Request
 from keyaccount.spans import in_force
 from keyaccount.storage import Act, StorageUnit
+from keyaccount.turnover import Lake
 
 E = TypeVar("E", bound=Entity)
 STREAMED = 2_000
@@ -49,6 +50,7 @@ class Work:
     act: Act
     policy: access.AccessPolicy
     lead: Lead = LEAD_DAYS
+    lake: Lake | None = None
     request: Request | None = None
     replays: bool = False
     closed: bool = False

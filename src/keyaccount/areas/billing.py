@@ -50,7 +50,7 @@ class Billing:
         with self._desk._view() as view:
             day = self._desk._day(on, view)
             kept, options = self._asked(view, day, ledgers.unsettled(view, day), by, group)
-            exchange = self._desk._book.rates_to(currency)
+            exchange = self._desk._book._rates_to(currency)
             return billing.ageing(kept, currency=currency, exchange=exchange, **options)
 
     @staticmethod

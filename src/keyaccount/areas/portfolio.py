@@ -287,7 +287,7 @@ class Portfolio:
         }
 
     def _exchange(self, asked: Asked) -> Exchange | None:
-        return self._desk._book.rates_to(asked.get("currency"))
+        return self._desk._book._rates_to(asked.get("currency"))
 
 
 def _alerts(
