@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROWS = 100_000
 SETTLED = 10_000
-PER_ROW = 300
+PER_ROW = 60
 """Bytes that may be added for each row. Some 240 of them are the act's own list of what it changed."""
 
 CHILD = """
