@@ -84,6 +84,32 @@ def test_sums_are_exact_beyond_64_bits(engine: str) -> None:
 
 
 @pytest.mark.parametrize("engine", engines())
+def test_windows_are_exact_to_the_day(engine: str) -> None:
+    """The first day of a window counts, its end does not: each amount is another power of ten."""
+    days = [date(2025, 3, 30), date(2025, 3, 31), date(2026, 3, 30), date(2026, 3, 31)]
+    rows = [
+        ka.Invoice(f"i{n}", organisation_id="acme", issued_on=day, net=ka.Money(10**n, "EUR"))
+        for n, day in enumerate(days)
+    ]
+    found = frames.turnover(frame_of(engine, invoices_in(rows)), NOW)
+    assert [(list(flow.units), flow.first) for flow in found.flows] == [([1_100_000], days[0])]
+
+
+@pytest.mark.parametrize("engine", engines())
+def test_foreign_currencies_come_by_day(engine: str) -> None:
+    """Each foreign amount is converted at the rate of its day: 10 x 2 + 100 x 3 and 1 of the own currency are 321."""
+    days = [date(2026, 1, 31), date(2026, 2, 28)]
+    rows = [
+        ka.Invoice(f"i{n}", organisation_id="acme", issued_on=day, net=ka.Money(10**n, "USD" if n else "EUR"))
+        for n, day in enumerate([days[0], *days])
+    ]
+    rates = {days[0]: 2, days[1]: 3}
+    frame = frame_of(engine, invoices_in(rows))
+    found = frames.average_value(frame, on=ON, currency="EUR", exchange=lambda _, day: rates[day])
+    assert found.value == ka.Money(321, "EUR")
+
+
+@pytest.mark.parametrize("engine", engines())
 def test_what_may_be_missing(engine: str) -> None:
     """Without kind and ids all are invoices, negative ones too, and a figure has no records."""
     columns = bill(net=(Decimal(-5), "decimal"))
