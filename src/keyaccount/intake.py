@@ -148,14 +148,7 @@ class Intake:
             if not all(map(is_nothing, parts)):
                 values["id"] = ":".join("" if is_nothing(part) else as_text(part) for part in parts)
         if self._name(values) is None and not any(each.field in ("id", "refs") for each in bad):
-            bad.append(
-                Bad(
-                    self._terms.id_from[0] if self._places else self._plan.known_by,
-                    "",
-                    "is required to know the record by",
-                    "id",
-                )
-            )
+            bad.append(Bad(self._terms.id_from[0] if self._places else self._plan.known_by, "", "is required to know the record by", "id"))
 
     def _name(self, values: Mapping[str, Any]) -> str | None:
         """Return what a record is known by in its table: its id, else its first external reference."""

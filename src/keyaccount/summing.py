@@ -155,8 +155,9 @@ class Documents:
         sums = zip(*(map(int, columns[name]) for name in wanted), strict=True)
         told = zip(*(columns[name] for name in ("account", "currency", keys[-1], "first")), strict=True)
         counts = zip(*(map(int, columns[name]) for name in ("rows", "largest")), strict=True)
-        for key, count, units in zip(told, counts, sums, strict=True):
-            yield _Group(*key, *count, units if len(parts) == 1 else _joined(units))
+        for (account, currency, on, first), (rows, largest), units in zip(told, counts, sums, strict=True):
+            whole = units if len(parts) == 1 else _joined(units)
+            yield _Group(account, currency, on, first, rows, largest, whole)
 
     def _refusal(self) -> ValidationError:
         """Say what is wrong with how many rows; asked only when something is."""
