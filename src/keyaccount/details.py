@@ -11,7 +11,6 @@ import attrs
 
 from keyaccount.columns import Bad
 from keyaccount.errors import ValidationError
-from keyaccount.scratch import Scratch
 from keyaccount.sheets import Line
 from keyaccount.tables import Table
 
@@ -54,6 +53,8 @@ class Details:
         """Read the whole file once; `tell` is told how far it is: rows, and bytes."""
         self.table, self.field, self._of, self._tell = table, lines.field, lines.of, tell
         self._place = table.place(lines.of)
+        from keyaccount.scratch import Scratch  # on first use: it brings the database along
+
         self._rows = Scratch("CREATE TABLE line (of TEXT, number INTEGER, cells TEXT, used INTEGER DEFAULT 0)")
         try:
             self._rows.add("INSERT INTO line (of, number, cells) VALUES (?, ?, ?)", self._told())

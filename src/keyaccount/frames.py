@@ -18,7 +18,7 @@ Invoices and orders are one row a document:
 - `id`, if there is one, makes `figure.records` work: it is looked up when somebody asks.
 
 Contracts have columns named like the fields of `Contract`, with `value` as a number and its `currency` beside it, terms
-as text ("3 months"), and `predecessor_ids` as a list or as text with one id; `id`, `organisation_id`, `signed_on`,
+as text ("3 months"), and `predecessor_ids` as a list; `id`, `organisation_id`, `signed_on`,
 `starts_on` and `ends_on` must be there.
 
 Further columns are left alone. What cannot be counted is refused by column and number of rows, and never left out.
@@ -55,6 +55,24 @@ from keyaccount.renewal_rate import Measure
 from keyaccount.summing import Documents, check_columns, check_decimals, collected, engine, opened
 from keyaccount.tables import Stated, table_of_frame
 from keyaccount.turnover import Basis, Turnover, asked
+
+__all__ = [
+    "FrameFacts",
+    "account_retention",
+    "average_value",
+    "concentration",
+    "contracts_in",
+    "due",
+    "expired_unrenewed",
+    "gross_retention",
+    "growth",
+    "movements",
+    "net_retention",
+    "order_decline",
+    "recurring",
+    "renewal_rate",
+    "turnover",
+]
 
 Span = Period | tuple[date, date]
 NEEDED = ("id", "organisation_id", "signed_on", "starts_on", "ends_on")

@@ -14,7 +14,6 @@ from keyaccount.errors import ConflictError, Problem, ValidationError, shown
 from keyaccount.intake import Given, Intake, Progress, Terms
 from keyaccount.model.entity import Entity, evolved
 from keyaccount.queries import one_of
-from keyaccount.scratch import Scratch
 from keyaccount.shapes import Pairs
 from keyaccount.view import View, Work, by_id
 
@@ -40,6 +39,8 @@ class Storing:
         self._later: gate.Later = {}
         self._waiting: dict[Problem, Given] = {}
         self._retry: list[tuple[Given, Sequence[Bad]]] = []
+        from keyaccount.scratch import Scratch  # on first use: it brings the database along
+
         self._seen = Scratch("CREATE TABLE seen (id TEXT PRIMARY KEY) WITHOUT ROWID")
         self.written = self.unchanged = 0
 

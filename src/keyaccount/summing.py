@@ -5,12 +5,14 @@ What leaves the engine are sums by window, never documents; a lazy frame stays l
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import attrs
 
@@ -37,9 +39,10 @@ except ImportError:
 Expr: TypeAlias = Any
 _UNITS = 10**SCALE
 _LARGEST = 10**12
+_DIGITS = 12
 _MOST = _LARGEST * _UNITS
 _NO_UNITS = 1 << 62
-"""What stands for a cell of Python's own that is no amount: larger than any."""
+"""What stands in the place of an amount where there is none: larger than any."""
 NO_AMOUNT, NO_WORD, NO_DAY, NEGATIVE = 1, 2, 3, 4
 _NEAR = 1e-6
 _EXACT_FLOATS = 1 << 53
@@ -82,9 +85,13 @@ class Documents:
         by_day = rates.exchange is not None
         with engine():
             rows = self._by_day(windows, rates.currency) if by_day else self._summed(self.data, _KEYS, windows)
-            if any(row["amiss"] or not _is_key(row) for row in rows):
+            if any(row.largest >= _NO_UNITS or not _is_key(row) for row in rows):
                 raise self._refusal()
-        return Turnover(windows, [_flow(row, rates.currency) for row in rows], self.find, self.basis)
+        flows = []
+        for row in rows:
+            day = _as_day(row.on) if by_day and row.currency != rates.currency else None
+            flows.append(Flow(row.account, row.currency, row.sums, _as_day(row.first), day))
+        return Turnover(windows, flows, self.find, self.basis)
 
     def find(self, accounts: Collection[str], window: Period, currency: str | None) -> Iterable[str]:
         """Look up the documents of some accounts in a window; none where the frame has no ids."""
@@ -106,44 +113,51 @@ class Documents:
         start, end = (_as_literal(day, self._day) for day in (window.start, window.end))
         return (nw.col("day") >= start) & (nw.col("day") < end)
 
-    def _by_day(self, windows: Mapping[str, Period], currency: str | None) -> list[dict[str, Any]]:
+    def _by_day(self, windows: Mapping[str, Period], currency: str | None) -> list[_Group]:
         """Add up foreign currencies by day, what is in the currency asked for as a whole."""
         one = nw.lit(_as_literal(_SOME_DAY, self._day)).cast(self._day)
         on = nw.when(nw.col("currency") == currency).then(one).otherwise(nw.col("day"))
         return self._summed(self.data.with_columns(on=on), (*_KEYS, "on"), windows)
 
-    def _summed(self, data: Any, keys: Sequence[str], windows: Mapping[str, Period]) -> list[dict[str, Any]]:
+    def _summed(self, data: Any, keys: Sequence[str], windows: Mapping[str, Period]) -> list[_Group]:
         """Return a row for each group with exact sums; where 64 bits may not do, from two halves."""
         spans = tuple(windows.values())
         rows = list(self._rows(data, keys, spans, {"": nw.col("units")}))
-        most = max((row["rows"] for row in rows), default=0)
-        if most * max((row["largest"] for row in rows), default=0) < 1 << 63:
+        if any(row.largest >= _NO_UNITS for row in rows):
+            return rows
+        most = max((row.rows for row in rows), default=0)
+        if most * max((row.largest for row in rows), default=0) < 1 << 63:
             return rows
         high = (nw.col("units") // _HALF).cast(nw.Int64)
-        halves = self._rows(data, keys, spans, {"high": high, "low": nw.col("units") - high * _HALF})
-        return [{**row, "sums": [h * _HALF + low for h, low in row["pairs"]]} for row in halves]
+        return list(self._rows(data, keys, spans, {"high": high, "low": nw.col("units") - high * _HALF}))
 
     def _rows(
         self, data: Any, keys: Sequence[str], spans: Sequence[Period], parts: Mapping[str, Expr]
-    ) -> Iterator[dict[str, Any]]:
-        names = [[f"{part}{n}" for part in parts] for n in range(len(spans))]
+    ) -> Iterator[_Group]:
         wanted = {
             f"{part}{n}": nw.when(self._within(span)).then(units).otherwise(nw.lit(0))
             for n, span in enumerate(spans)
             for part, units in parts.items()
         }
-        grouped = data.with_columns(size=nw.col("units").abs(), **wanted).group_by(*keys)
-        found = grouped.agg(
-            nw.len().alias("rows"),
-            nw.col("amiss").max(),
-            nw.col("day").min().alias("first"),
-            nw.col("size").max().alias("largest"),
-            *(nw.col(name).sum() for name in wanted),
+        size = nw.when(nw.col("amiss") == 0).then(nw.col("units").abs()).otherwise(nw.lit(_NO_UNITS))
+        found = (
+            data.with_columns(size=size, **wanted)
+            .group_by(*keys)
+            .agg(
+                nw.len().alias("rows"),
+                nw.col("day").min().alias("first"),
+                nw.col("size").max().alias("largest"),
+                *(nw.col(name).sum() for name in wanted),
+            )
         )
-        for row in collected(found).iter_rows(named=True):
-            pairs = [tuple(int(row[name]) for name in some) for some in names]
-            counts = {name: int(row[name]) for name in ("rows", "amiss", "largest")}
-            yield {**row, **counts, "sums": [pair[0] for pair in pairs], "pairs": pairs}
+        result = collected(found)
+        columns = {name: result.get_column(name).to_list() for name in result.columns}  # by rows pandas is slow
+        sums = zip(*(map(int, columns[name]) for name in wanted), strict=True)
+        told = zip(*(columns[name] for name in ("account", "currency", keys[-1], "first")), strict=True)
+        counts = zip(*(map(int, columns[name]) for name in ("rows", "largest")), strict=True)
+        for (account, currency, on, first), (rows, largest), units in zip(told, counts, sums, strict=True):
+            whole = units if len(parts) == 1 else _joined(units)
+            yield _Group(account, currency, on, first, rows, largest, whole)
 
     def _refusal(self) -> ValidationError:
         """Say what is wrong with how many rows; asked only when something is."""
@@ -168,13 +182,25 @@ class Documents:
         )
 
 
-def _flow(row: Mapping[str, Any], currency: str | None) -> Flow:
-    day = _as_day(row["on"]) if "on" in row and row["currency"] != currency else None
-    return Flow(row["account"], row["currency"], row["sums"], _as_day(row["first"]), day)
+class _Group(NamedTuple):
+    """What an account turned over in a currency (`on` a day); `largest` is no amount where a row is no document."""
+
+    account: Any
+    currency: Any
+    on: Any
+    first: Any
+    rows: int
+    largest: int
+    sums: Sequence[int]
 
 
-def _is_key(row: Mapping[str, Any]) -> bool:
-    return isinstance(row["account"], str) and bool(row["account"]) and row["currency"] in CURRENCIES
+def _joined(halves: Sequence[int]) -> list[int]:
+    """Put sums of the upper and the lower half of amounts together, which are there for each window."""
+    return [high * _HALF + low for high, low in zip(halves[::2], halves[1::2], strict=True)]
+
+
+def _is_key(row: _Group) -> bool:
+    return isinstance(row.account, str) and bool(row.account) and row.currency in CURRENCIES
 
 
 def _empty(name: str) -> Expr:
@@ -266,12 +292,14 @@ def _documents(data: Any, basis: Basis, decimals: int | None) -> Any:
     schema = data.collect_schema()
     fits, units = _amount(amount, schema[amount], basis, decimals)
     day = _day(_DAY[basis], schema[_DAY[basis]], basis)
-    data = data.with_columns(day=day, fits=nw.when(fits).then(nw.lit(1)).otherwise(nw.lit(0)), units=units)
+    data = data.with_columns(day=day, fits=fits, units=units)
+    if word is not None:
+        data = data.with_columns(credit=nw.col(word) == "credit note")
     return data.select(
         nw.col("organisation_id").alias("account"),
         "currency",
         "day",
-        _signed(word if basis == "invoices" else None).alias("units"),
+        _signed(word).alias("units"),
         _amiss(word, basis).alias("amiss"),
         *([nw.col("id")] if "id" in schema else []),
     )
@@ -285,20 +313,21 @@ def _counted(data: Any, state: str | None, amount: str) -> Any:
     return data.filter(nw.col(state).is_null() | ~nw.col(state).is_in(sorted(set(ORDER_STATES) - COUNTED)))
 
 
-def _signed(kind: str | None) -> Expr:
+def _signed(word: str | None) -> Expr:
     units = nw.col("units")
-    return units if kind is None else nw.when(nw.col(kind) == "credit note").then(-units).otherwise(units)
+    return units if word is None else nw.when(nw.col("credit")).then(-units).otherwise(units)
 
 
 def _amiss(word: str | None, basis: Basis) -> Expr:
     """Say why a row is no document; 0 where it is one."""
     found = nw.when(nw.col("day").is_null()).then(nw.lit(NO_DAY)).otherwise(nw.lit(0))
     if word is not None:
-        negative = (nw.col(word) == "credit note") & (nw.col("units") < 0)
+        negative = nw.col("credit") & (nw.col("units") < 0)
         found = nw.when(negative).then(nw.lit(NEGATIVE)).otherwise(found)
-        known = nw.col(word).is_null() | nw.col(word).is_in(list(_WORDS[basis][1]))
+        words = [nw.col(word) == one for one in _WORDS[basis][1] if one != "credit note"]
+        known = functools.reduce(operator.or_, words, nw.col("credit") | nw.col(word).is_null())
         found = nw.when(known).then(found).otherwise(nw.lit(NO_WORD))
-    return nw.when(nw.col("fits") == 1).then(found).otherwise(nw.lit(NO_AMOUNT))
+    return nw.when(nw.col("fits")).then(found).otherwise(nw.lit(NO_AMOUNT))
 
 
 def _text(name: str, dtype: Any, what: str) -> Expr:
@@ -334,13 +363,23 @@ def _amount(name: str, dtype: Any, what: str, decimals: int | None) -> tuple[Exp
         fits = (cell.round(0) == cell) & (cell.abs() < _EXACT_FLOATS)  # what pandas makes of whole numbers beside nulls
         return fits, nw.when(fits).then(cell).otherwise(nw.lit(0.0)).cast(nw.Int64)
     if dtype == nw.Decimal and name == "net":
-        fits, near = cell.abs() <= _LARGEST, cell
-        if dtype.scale > SCALE:
-            near = cell.round(SCALE)
-            fits &= near == cell
-        kept = nw.when(fits).then(near).otherwise(nw.lit(Decimal(0))).cast(nw.Decimal(20, SCALE))
-        return fits, (kept * nw.lit(Decimal(_UNITS))).cast(nw.Int64)  # 25 or 26 digits: DuckDB takes 18 or 38, Arrow 38
+        narrow = dtype.scale <= SCALE and dtype.precision - dtype.scale <= _DIGITS
+        return _of_narrow(cell, dtype.scale) if narrow else _of_wide(cell, dtype.scale)
     raise ValidationError.of(what, name, str(dtype), "must be a column of decimals or whole numbers")
+
+
+def _of_narrow(cell: Expr, scale: int) -> tuple[Expr, Expr]:
+    """Take decimals that are never too large and never have too many places: at most 17 digits, which is fast."""
+    return ~cell.is_null(), (cell * nw.lit(Decimal(10**scale))).cast(nw.Int64) * 10 ** (SCALE - scale)
+
+
+def _of_wide(cell: Expr, scale: int) -> tuple[Expr, Expr]:
+    fits, near = cell.abs() <= _LARGEST, cell
+    if scale > SCALE:
+        near = cell.round(SCALE)
+        fits &= near == cell
+    kept = nw.when(fits).then(near).otherwise(nw.lit(Decimal(0))).cast(nw.Decimal(20, SCALE))
+    return fits, (kept * nw.lit(Decimal(_UNITS))).cast(nw.Int64)  # 25 or 26 digits: DuckDB takes 18 or 38, Arrow 38
 
 
 def _of_floats(cell: Expr, what: str, dtype: Any, decimals: int | None) -> tuple[Expr, Expr]:

@@ -50,6 +50,10 @@ CALLS = {
     ServiceNotes: "acknowledge add_context dismiss set_category",
     ka.Book: "backup check close desk now seal trusted",
 }
+FRAMES = set(
+    "account_retention average_value concentration contracts_in due expired_unrenewed gross_retention growth movements "
+    "net_retention order_decline recurring renewal_rate turnover FrameFacts".split()
+)
 
 
 def test_names() -> None:
@@ -62,6 +66,13 @@ def test_names() -> None:
 def test_calls(cls: type) -> None:
     """Every public call of a desk, an area and a book is there, and no other."""
     assert {name for name in dir(cls) if not name.startswith("_")} == set(CALLS[cls].split())
+
+
+def test_frames() -> None:
+    """Every public name over data frames is there and explained, and no other."""
+    frames = pytest.importorskip("keyaccount.frames", exc_type=ImportError)
+    assert set(frames.__all__) == FRAMES
+    assert all(getattr(frames, name).__doc__ for name in FRAMES)
 
 
 def test_a_misspelt_name_raises() -> None:

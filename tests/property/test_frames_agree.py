@@ -134,9 +134,8 @@ def check_contracts(engine: str, data: st.DataObject) -> None:
     plain, ours = OVER_CONTRACTS[data.draw(st.sampled_from([*OVER_CONTRACTS]))]
     amounts = data.draw(st.sampled_from(["decimal", "float"]))
     given = {"decimals": 2} if amounts == "float" else {}
-    options: dict[str, Any] = data.draw(
-        st.sampled_from([{}, {"level": "account", "grouped": True}, {"currency": "EUR"}])
-    )
+    asked: list[dict[str, Any]] = [{}, {"level": "account", "grouped": True}, {"currency": "EUR"}]
+    options = data.draw(st.sampled_from(asked))
     in_order = sorted(rows, key=lambda row: (row.organisation_id, row.id))
     assert ours(frame_of(engine, contracts_in(rows, amounts)), **given, **options) == plain(in_order, **options)
 
