@@ -65,6 +65,6 @@ def test_contracts_stream_account_by_account() -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="memory is measured by what POSIX tells")
 def test_the_count_of_what_is_held_can_fail() -> None:
     """What is not read account by account needs more memory, so that the bound above is one."""
-    some = {how: ran(50_000, how) for how in ("grouped", "at once")}
+    some = {how: ran(CONTRACTS, how) for how in ("grouped", "at once")}
     assert some["grouped"]["rate"] == some["at once"]["rate"]
     assert int(str(some["at once"]["megabytes"])) > int(str(some["grouped"]["megabytes"])) + 10
