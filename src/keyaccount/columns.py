@@ -368,7 +368,11 @@ class _Row:
         sources = [] if CURRENCY in self._plan.fields else self._plan.columns_of(CURRENCY)
         if (CURRENCY, "") not in self.failed:
             name, cell = (sources[0].name, "") if sources else (column, raw)
-            reason = "is required beside an amount" if sources else "has no currency; map a column to it, or fix one"
+            reason = (
+                "is required beside an amount"
+                if sources
+                else "has no currency; map a column to currency, or give fixed={'currency': ...}"
+            )
             self._bad.append(Bad(name, cell, reason, CURRENCY))
             self.failed.add((CURRENCY, ""))
         self.failed.add((target.field, target.key))

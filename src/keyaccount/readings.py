@@ -31,8 +31,8 @@ from keyaccount.shapes import (
 )
 from keyaccount.sheets import Forms, day, moment, number
 
-_YES = frozenset({"1", "true", "t", "yes", "y", "x", "ja", "j", "wahr"})
-_NO = frozenset({"0", "false", "f", "no", "n", "nein", "falsch"})
+_YES = frozenset({"1", "true", "t", "yes", "y", "x", "ja", "j", "wahr", "oui", "vrai"})
+_NO = frozenset({"0", "false", "f", "no", "n", "nein", "falsch", "non", "faux"})
 _SUGGESTED = 1_000
 _EXACT_FLOATS = 1 << 53
 _NEAR = Fraction(1, 1_000_000)
@@ -175,7 +175,7 @@ def _flag(cell: Any) -> bool:
     word = as_text(cell).strip().casefold()
     if word in _YES or word in _NO:
         return word in _YES
-    raise ValueError("is neither yes nor no")
+    raise ValueError("is neither yes nor no, in a language known here; convert it with ka.column(..., convert=)")
 
 
 def _day(cell: Any, forms: Forms) -> date:

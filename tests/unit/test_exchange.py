@@ -219,7 +219,9 @@ def test_a_bad_currency_is_told_once(desk: ka.Desk, file: Any) -> None:
     ]
     del mapping["cur"]
     told = refused(lambda: desk.read_csv(ka.Invoice, path, columns=mapping))
-    assert {reason for *_, reason in told} == {"has no currency; map a column to it, or fix one"}
+    assert {reason for *_, reason in told} == {
+        "has no currency; map a column to currency, or give fixed={'currency': ...}"
+    }
 
 
 def test_a_conversion_of_the_currency_counts_for_lines_too(desk: ka.Desk, file: Any) -> None:
