@@ -33,11 +33,19 @@ def stream():
         yield ka.Contract(f"m{n}", f"a{account:06}", signed_on=start, starts_on=start, ends_on=end,
                           value=ka.Money(100, "EUR"))
 
+def peak():
+    '''Return the most memory this program had, in megabytes: not what it was started from had, where that is told.'''
+    try:
+        with open("/proc/self/status") as told:
+            return next(int(line.split()[1]) for line in told if line.startswith("VmHWM")) // 1024
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
 rate = portfolio.renewal_rate(stream(), YEAR, on=ON, grouped=GROUPED)
 print(json.dumps({
     "rate": [rate.numerator, rate.denominator],
     "held": most,
-    "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    "megabytes": peak(),
 }))
 """
 
@@ -65,6 +73,6 @@ def test_contracts_stream_account_by_account() -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="memory is measured by what POSIX tells")
 def test_the_count_of_what_is_held_can_fail() -> None:
     """What is not read account by account needs more memory, so that the bound above is one."""
-    some = {how: ran(CONTRACTS, how) for how in ("grouped", "at once")}
+    some = {how: ran(100_000, how) for how in ("grouped", "at once")}
     assert some["grouped"]["rate"] == some["at once"]["rate"]
     assert int(str(some["at once"]["megabytes"])) > int(str(some["grouped"]["megabytes"])) + 10
