@@ -14,13 +14,12 @@ import attrs
 
 from keyaccount.accounts import Accounts
 from keyaccount.calendars import Period
-from keyaccount.errors import ValidationError, nearest
 from keyaccount.figures import NONE, Figure, Figures, Records
 from keyaccount.model.activities import MET, Activity
 from keyaccount.model.commerce import Invoice
 from keyaccount.model.contacts import Position
 from keyaccount.money import Money
-from keyaccount.questions import Entry, Options, Question, Ratio
+from keyaccount.questions import Entry, Options, Question, Ratio, checked_count, checked_word
 from keyaccount.results import Result, Rows
 from keyaccount.spans import in_force
 from keyaccount.turnover import by_unit, money, turnover
@@ -82,8 +81,7 @@ def last_contacts(
 
 
 def _asking(on: date, per: str, options: Options) -> Question:
-    if per not in PER:
-        raise ValidationError.of("portfolio", "per", per, f"must be one of {', '.join(PER)}{nearest(per, PER)}")
+    checked_word("per", per, PER)
     return Question.of(Period(on, on), on, options)
 
 
@@ -205,6 +203,7 @@ def call_to_meeting(
     their meetings too. Provisional while a call that led to none may still do so.
     """
     question = Question.of(period, on, options)
+    checked_count("within_days", within_days)
     known = sorted(
         (row for row in activities if row.at is not None and day_of(row.at, zone) <= on),
         key=lambda row: (row.at, row.id),

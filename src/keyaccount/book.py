@@ -24,6 +24,7 @@ from keyaccount.model.entity import Entity
 from keyaccount.model.notes import SHIPPED_CONTEXTS, Context, ExpectedProvider
 from keyaccount.model.organogram import User
 from keyaccount.providers import Provider
+from keyaccount.questions import checked_currency
 from keyaccount.reach import Findings, unreached
 from keyaccount.requests import Request
 from keyaccount.storage import Act, Storage
@@ -141,7 +142,10 @@ class Book:
 
     def _rates_to(self, currency: str | None) -> Exchange | None:
         """Return the host's rates as what a unit is worth in one currency; None where none is asked for."""
-        return None if currency is None else rates_to(self.exchange, currency)
+        if currency is None:
+            return None
+        checked_currency(currency)
+        return rates_to(self.exchange, currency)
 
     # -- life
 

@@ -19,6 +19,7 @@ from keyaccount.model.renewals import Renewal
 from keyaccount.model.rights import BreakGlass
 from keyaccount.model.sales import Opportunity
 from keyaccount.queries import Query, at_most
+from keyaccount.rosters import known_group
 from keyaccount.view import View
 
 E = TypeVar("E", bound=Entity)
@@ -28,6 +29,7 @@ def health_check(
     view: View, on: date, *, again: ledgers.Again, zone: tzinfo, exchange: Exchange | None, **asked: Any
 ) -> health.HealthCheck:
     """Gather the facts in a constant number of statements, whatever the number of accounts, and judge them."""
+    asked["group"] = known_group(view, asked.get("group"))
     rates = Rates(asked.get("currency"), exchange)
     invoiced = ledgers.turnover(view, health.invoice_windows(on), "invoices", rates, again)
     ordered = ledgers.turnover(view, health.order_windows(on), "orders", rates, again)
@@ -56,6 +58,7 @@ def health_check(
 
 def daily(view: View, on: date, *, zone: tzinfo, **asked: Any) -> health.Daily:
     """Gather what is overdue, to be updated and promised, and who has a private account open."""
+    asked["group"] = known_group(view, asked.get("group"))
     overdue, opportunities, promises, opened = view.gather(
         ledgers.overdue(view, on),
         view.query(Opportunity, open=True, order="id"),

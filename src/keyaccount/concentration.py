@@ -15,7 +15,7 @@ from keyaccount.errors import ValidationError
 from keyaccount.figures import Excluded, Figure, Figures, Records, Value, rounded, rounded_together
 from keyaccount.model.commerce import Invoice, Order
 from keyaccount.money import Money
-from keyaccount.questions import Options, Question
+from keyaccount.questions import Options, Question, checked_count
 from keyaccount.turnover import Basis, Trace, Turnover, Units, asked, by_unit, decided_on, mixed, turnover
 from keyaccount.values import FrozenMap
 
@@ -54,9 +54,10 @@ def concentration(
 
 def concentration_of(found: Turnover, question: Question, *, top: Sequence[int] = TOP) -> Figure:
     """Return concentration from sums over `concentration_windows`, whoever added them up."""
+    if not isinstance(top, (list, tuple)):
+        raise ValidationError.of("portfolio", "top", top, "must be a list of whole numbers")
     for count in top:
-        if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-            raise ValidationError.of("portfolio", "top", count, "must be whole numbers, 1 or more")
+        checked_count("top", count, low=1)
     rows = by_unit(found, question, decided_on(question))
     trace = Trace.of(found, rows, question)
     by_currency: defaultdict[str, list[_Holder]] = defaultdict(list)

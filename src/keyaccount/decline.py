@@ -11,11 +11,11 @@ from typing import Literal, NamedTuple, Unpack
 import attrs
 
 from keyaccount.calendars import Period, plus_months
-from keyaccount.errors import ValidationError, nearest
+from keyaccount.errors import ValidationError
 from keyaccount.figures import Excluded, Figure, Figures, Records, Value
 from keyaccount.model.commerce import Invoice, Order
 from keyaccount.money import Money
-from keyaccount.questions import Entry, Options, Question, Ratio
+from keyaccount.questions import Entry, Options, Question, Ratio, checked_word
 from keyaccount.turnover import (
     Basis,
     Sums,
@@ -51,8 +51,7 @@ def decline_windows(on: date, *, month: Month = "closed") -> dict[str, Period]:
     >>> [str(span.start) for span in decline_windows(date(2026, 11, 21)).values()]
     ['2026-10-01', '2026-09-01', '2025-10-01']
     """
-    if month not in MONTHS:
-        raise ValidationError.of("portfolio", "month", month, f"must be closed or to date{nearest(month, MONTHS)}")
+    checked_word("month", month, MONTHS)
     this = Period.month(on.year, on.month) if isinstance(on, date) else Period.months_to(on, 0)
     start = plus_months(this.start, -1) if month == "closed" else this.start
     months = [Period.month(day.year, day.month) for day in (start, plus_months(start, -1), plus_months(start, -12))]
@@ -95,6 +94,8 @@ def decline_of(
 ) -> Figures:
     """Return declines from sums over `decline_windows`, whoever added them up."""
     limit = _limit(alert_above)
+    if minimum_base is not None and not isinstance(minimum_base, Money):
+        raise ValidationError.of("portfolio", "minimum_base", minimum_base, "must be Money")
     rows = by_unit(found, question, decided_on(question))
     trace = Trace.of(found, rows, question)
     asking = _Asking(question, trace, limit, minimum_base, _DECLINE[month])

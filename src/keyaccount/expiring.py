@@ -14,11 +14,10 @@ import attrs
 from keyaccount.calendars import Period
 from keyaccount.contracts import LEAD_DAYS, Lead, alert_before, deadline_of, state_of
 from keyaccount.deadlines import notice_deadline
-from keyaccount.errors import ValidationError
 from keyaccount.figures import Excluded, Figure, Figures, Records, Value, rounded, shown_in_order
 from keyaccount.model.contracts import Contract
 from keyaccount.money import Money
-from keyaccount.questions import Amount, Options, Question, Sum
+from keyaccount.questions import Amount, Options, Question, Sum, checked_count
 from keyaccount.results import Result, Rows
 from keyaccount.succession import Standing, yearly
 from keyaccount.values import FrozenMap
@@ -100,8 +99,7 @@ def notice_deadlines(
 
 def _asked(on: date, within_days: int, options: Options) -> tuple[Question, date]:
     question = Question.of(Period(on, on), on, options)
-    if not isinstance(within_days, int) or isinstance(within_days, bool) or within_days < 0:
-        raise ValidationError.of("contracts", "within_days", within_days, "must be a whole number, 0 or more")
+    checked_count("within_days", within_days)
     return question, on + timedelta(min(within_days, (date.max - on).days))
 
 
@@ -358,6 +356,7 @@ def days_to_first_action(
     within the target (of those acted on, and those open for longer than the target), stand beside.
     """
     question = Question.of(period, on, options)
+    checked_count("target_days", target_days)
     found = alerts(contracts, period, on=on, lead=lead_days, **options) if raised is None else raised
     rows = list(first_actions(found, actions, period, on=on, lead_days=lead_days, **options))
     whole = _waited(rows, question, target_days)

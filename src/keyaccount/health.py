@@ -41,7 +41,7 @@ from keyaccount.model.contracts import Contract
 from keyaccount.model.sales import OPPORTUNITY_KINDS, Opportunity
 from keyaccount.opportunities import StaleOpportunity, to_update, weight
 from keyaccount.promises import BrokenPromise, broken_promises
-from keyaccount.questions import Options, Question
+from keyaccount.questions import Options, Question, checked_count
 from keyaccount.turnover import Sums, Turnover, Units, by_unit, mixed, turnover
 
 __all__ = [
@@ -179,6 +179,7 @@ def health_of(
     if question.level != "account":
         raise ValidationError.of("health check", "level", question.level, "is not offered here: its rows are accounts")
     sight = _Sight.of(facts, question, zone)
+    checked_count("quiet_days", quiet_days)
     rows = [sight.row(account, quiet_days) for account in sight.accounts()]
     rows.sort(key=lambda row: (-sum(amount.units for amount in row.invoiced), row.organisation_id))
     parts = None

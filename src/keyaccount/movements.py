@@ -15,11 +15,11 @@ from typing import Literal, NamedTuple, Unpack
 import attrs
 
 from keyaccount.calendars import ONE_DAY, Period
-from keyaccount.errors import ValidationError, nearest
+from keyaccount.errors import ValidationError
 from keyaccount.figures import Excluded, Figure, one_currency, rounded, rounded_together, shown_in_order
 from keyaccount.model.contracts import Contract
 from keyaccount.money import Money
-from keyaccount.questions import Amount, Options, Question, Sum
+from keyaccount.questions import Amount, Options, Question, Sum, checked_word
 from keyaccount.results import Result, Rows
 from keyaccount.succession import Standing, yearly
 
@@ -41,8 +41,7 @@ def recurring(
     >>> recurring([support], on=date(2026, 3, 1)).value
     Money('1194', 'EUR')
     """
-    if per not in _MONTHS:
-        raise ValidationError.of("portfolio", "per", per, f"must be year or month{nearest(per, _MONTHS)}")
+    checked_word("per", per, _MONTHS)
     question = Question.of(_day(on), on, options)
     excluded: list[Excluded] = []
     amounts = sorted(_amounts(contracts, question, excluded, Fraction(_MONTHS[per], 12)), key=_by_contract)

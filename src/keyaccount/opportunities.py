@@ -10,11 +10,10 @@ from typing import Literal, Unpack
 import attrs
 
 from keyaccount.calendars import Period
-from keyaccount.errors import ValidationError, nearest
 from keyaccount.figures import Excluded, Figure, Figures, Value
 from keyaccount.model.sales import EXPANSIONS, Opportunity
 from keyaccount.money import Money
-from keyaccount.questions import Amount, Entry, Options, Question, Ratio, Sum
+from keyaccount.questions import Amount, Entry, Options, Question, Ratio, Sum, checked_word
 from keyaccount.results import Result, Rows
 from keyaccount.turnover import Units
 from keyaccount.values import FrozenMap
@@ -165,8 +164,7 @@ def win_ratio(
     decision count on neither side; their number stands beside.
     """
     question = Question.of(period, on, options)
-    if measure not in MEASURES:
-        raise ValidationError.of("portfolio", "measure", measure, f"must be count or value{nearest(measure, MEASURES)}")
+    checked_word("measure", measure, MEASURES)
     closed = [row for row in opportunities if _closed(row, question) and (row.kind == "renewal") is renewals]
     decided = [row for row in closed if row.state != "no decision"]
     undecided = tuple(Excluded(row.id, "no decision") for row in closed if row.state == "no decision")

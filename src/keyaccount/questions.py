@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import date
 from fractions import Fraction
 from itertools import groupby
@@ -57,6 +57,25 @@ class Options(TypedDict, total=False):
     grouped: bool
 
 
+def checked_word(name: str, given: object, words: Collection[str]) -> None:
+    """Refuse an option that is none of its words, with the nearest that is."""
+    if not isinstance(given, str) or given not in words:
+        reason = f"must be one of {', '.join(words)}{nearest(given, words)}"
+        raise ValidationError.of("portfolio", name, given, reason)
+
+
+def checked_currency(given: object) -> None:
+    """Refuse what is no currency to convert to."""
+    if not isinstance(given, str) or given not in CURRENCIES:
+        raise ValidationError.of("portfolio", "currency", given, "is no ISO 4217 currency")
+
+
+def checked_count(name: str, given: object, *, low: int = 0) -> None:
+    """Refuse an option that is no whole number, or too low."""
+    if not isinstance(given, int) or isinstance(given, bool) or given < low:
+        raise ValidationError.of("portfolio", name, given, f"must be a whole number, {low} or more")
+
+
 @attrs.frozen
 class Question:
     """A metric's period, day and options, checked.
@@ -96,13 +115,10 @@ class Question:
         """Refuse what makes no sense; a misspelt word is named with the nearest right one."""
         if not is_day(self.on):
             raise ValidationError.of("portfolio", "on", self.on, "must be a date")
-        for name, words in (("level", LEVELS), ("attribution", ATTRIBUTIONS)):
-            given = getattr(self, name)
-            if given not in words:
-                hint = nearest(given, words)
-                raise ValidationError.of("portfolio", name, given, f"must be one of {', '.join(words)}{hint}")
-        if self.currency is not None and not (isinstance(self.currency, str) and self.currency in CURRENCIES):
-            raise ValidationError.of("portfolio", "currency", self.currency, "is no ISO 4217 currency")
+        checked_word("level", self.level, LEVELS)
+        checked_word("attribution", self.attribution, ATTRIBUTIONS)
+        if self.currency is not None:
+            checked_currency(self.currency)
         if self.exchange is not None and self.currency is None:
             raise ValidationError.of("portfolio", "currency", None, "is needed beside exchange")
 

@@ -10,10 +10,9 @@ from typing import Literal, Unpack
 
 from keyaccount.calendars import Period
 from keyaccount.contracts import Outcome, outcomes_of
-from keyaccount.errors import ValidationError, nearest
 from keyaccount.figures import Excluded, Figure, one_currency
 from keyaccount.model.contracts import Contract
-from keyaccount.questions import Entry, Options, Question, Ratio
+from keyaccount.questions import Entry, Options, Question, Ratio, checked_word
 from keyaccount.succession import Known, Standing, yearly
 
 Measure = Literal["count", "value"]
@@ -55,8 +54,7 @@ def renewal_rate(
     Fraction(1, 1)
     """
     question = Question.of(period, on, options)
-    if measure not in MEASURES:
-        raise ValidationError.of("portfolio", "measure", measure, f"must be count or value{nearest(measure, MEASURES)}")
+    checked_word("measure", measure, MEASURES)
     level = "contract" if measure == "value" else question.level
     excluded: list[Excluded] = []
     due = _due(contracts, question, excluded, tacit=tacit)

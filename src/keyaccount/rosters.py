@@ -124,8 +124,8 @@ def known_of(view: View, organisations: Mapping[str, Organisation]) -> tuple[Acc
 
 def known_group(view: View, group: object) -> str | None:
     """Return a client group that there is, `"key accounts"`, or None; refuse another word, with the nearest right."""
-    if group is None or group == KEY_ACCOUNTS:
-        return None if group is None else KEY_ACCOUNTS
+    if group is None or (isinstance(group, str) and group == KEY_ACCOUNTS):
+        return group
     names = [row.id for row in view.find(ClientGroup)]
     if not isinstance(group, str) or group not in names:
         hint = nearest(group, [*names, KEY_ACCOUNTS])

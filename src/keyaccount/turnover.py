@@ -14,11 +14,11 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 import attrs
 
 from keyaccount.calendars import Period
-from keyaccount.errors import ValidationError, nearest
+from keyaccount.errors import ValidationError
 from keyaccount.figures import Figure, Figures, Later, Rates, Records, rounded
 from keyaccount.model.commerce import COUNTED, Invoice, Order
 from keyaccount.money import Money
-from keyaccount.questions import Question
+from keyaccount.questions import Question, checked_word
 
 Basis = Literal["invoices", "orders"]
 BASES = ("invoices", "orders")
@@ -149,8 +149,7 @@ _READERS: dict[str, Callable[[Any], tuple[date, str, int] | None]] = {"invoices"
 
 def checked_basis(basis: str) -> str:
     """Return the basis asked for; refuse what is none, with the nearest that is."""
-    if basis not in BASES:
-        raise ValidationError.of("portfolio", "basis", basis, f"must be invoices or orders{nearest(basis, BASES)}")
+    checked_word("basis", basis, BASES)
     return basis
 
 

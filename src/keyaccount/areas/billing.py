@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from keyaccount import billing, ledgers
 from keyaccount.model.commerce import Invoice
+from keyaccount.rosters import known_group
 from keyaccount.view import View
 
 if TYPE_CHECKING:
@@ -59,4 +60,4 @@ class Billing:
     ) -> tuple[list[Invoice], dict[str, Any]]:
         known = ledgers.customers(view, (row.organisation_id for row in rows))
         kept = [row for row in rows if known.has(row.organisation_id)]
-        return kept, {"on": day, "by": by, "group": group, "accounts": known.accounts}
+        return kept, {"on": day, "by": by, "group": known_group(view, group), "accounts": known.accounts}

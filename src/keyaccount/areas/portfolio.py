@@ -14,7 +14,6 @@ from keyaccount.accounts import Accounts
 from keyaccount.calendars import Period
 from keyaccount.contracts import LEAD_DAYS, Lead
 from keyaccount.decline import ALERT_ABOVE, Month
-from keyaccount.errors import ValidationError
 from keyaccount.figures import Exchange, Figure, Figures, Rates
 from keyaccount.model.activities import Activity
 from keyaccount.model.renewals import Renewal
@@ -121,8 +120,6 @@ class Portfolio:
         manager (a parent's too, where that covers subsidiaries), who stands in, a deputy, the team. Alerts are those
         that were raised, and those that contracts give where none was.
         """
-        if not isinstance(target_days, int) or isinstance(target_days, bool) or target_days < 0:
-            raise ValidationError.of("portfolio", "target_days", target_days, "must be a whole number, 0 or more")
         window, lead = Period.of(period), self._desk._book.lead
         lead_days = lead if isinstance(lead, int) else LEAD_DAYS
         with self._desk._view() as view:
@@ -271,13 +268,13 @@ class Portfolio:
 
     def _options(self, view: View, found: Roster, asked: Asked) -> dict[str, Any]:
         return {
-            **self._given(view, found.accounts, asked),
+            **self._given(view, found.accounts, {name: v for name, v in asked.items() if name != "frames"}),
             "matching": found.matching(frames=asked.get("frames", False)),
         }
 
-    def _given(self, view: View, accounts: Accounts, asked: Asked) -> dict[str, Any]:
-        checked_options(asked, Asked.__annotations__)
-        given: dict[str, Any] = {name: value for name, value in asked.items() if name not in ("on", "frames")}
+    def _given(self, view: View, accounts: Accounts, asked: Mapping[str, Any]) -> dict[str, Any]:
+        checked_options(asked, Asked.__annotations__.keys() - {"frames"})  # which concerns contracts alone
+        given = {name: value for name, value in asked.items() if name != "on"}
         return {
             **given,
             "on": self._desk._day(asked.get("on"), view),
@@ -286,7 +283,7 @@ class Portfolio:
             "exchange": self._exchange(asked),
         }
 
-    def _exchange(self, asked: Asked) -> Exchange | None:
+    def _exchange(self, asked: Mapping[str, Any]) -> Exchange | None:
         return self._desk._book._rates_to(asked.get("currency"))
 
 
