@@ -19,7 +19,8 @@ from keyaccount.model.activities import MET, Activity
 from keyaccount.model.commerce import Invoice
 from keyaccount.model.contacts import Position
 from keyaccount.money import Money
-from keyaccount.questions import Entry, Options, Question, Ratio, checked_count, checked_word
+from keyaccount.questions import Options, Question, checked_count, checked_word
+from keyaccount.ratios import Entry, Ratio
 from keyaccount.results import Result, Rows
 from keyaccount.spans import in_force
 from keyaccount.turnover import by_unit, money, turnover

@@ -12,7 +12,8 @@ from typing import NamedTuple, Unpack
 import attrs
 
 from keyaccount.calendars import Period
-from keyaccount.figures import Excluded, rounded, rounded_together, shown_in_order
+from keyaccount.evidence import Excluded
+from keyaccount.figures import rounded, rounded_together, shown_in_order
 from keyaccount.model.commerce import Invoice
 from keyaccount.money import Money
 from keyaccount.questions import Options, Question

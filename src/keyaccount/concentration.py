@@ -12,7 +12,8 @@ import attrs
 
 from keyaccount.calendars import Period
 from keyaccount.errors import ValidationError
-from keyaccount.figures import Excluded, Figure, Figures, Records, Value, rounded, rounded_together
+from keyaccount.evidence import Excluded
+from keyaccount.figures import Figure, Figures, Records, Value, rounded, rounded_together
 from keyaccount.model.commerce import Invoice, Order
 from keyaccount.money import Money
 from keyaccount.questions import Options, Question, checked_count

@@ -12,10 +12,12 @@ import attrs
 
 from keyaccount.calendars import Period, plus_months
 from keyaccount.errors import ValidationError
-from keyaccount.figures import Excluded, Figure, Figures, Records, Value
+from keyaccount.evidence import Excluded
+from keyaccount.figures import Figure, Figures, Records, Value
 from keyaccount.model.commerce import Invoice, Order
 from keyaccount.money import Money
-from keyaccount.questions import Entry, Options, Question, Ratio, checked_word
+from keyaccount.questions import Options, Question, checked_word
+from keyaccount.ratios import Entry, Ratio
 from keyaccount.turnover import (
     Basis,
     Sums,

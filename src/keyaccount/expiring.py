@@ -14,10 +14,12 @@ import attrs
 from keyaccount.calendars import Period
 from keyaccount.contracts import LEAD_DAYS, Lead, alert_before, deadline_of, state_of
 from keyaccount.deadlines import notice_deadline
-from keyaccount.figures import Excluded, Figure, Figures, Records, Value, rounded, shown_in_order
+from keyaccount.evidence import Excluded, left_out
+from keyaccount.figures import Figure, Figures, Records, Value, rounded, shown_in_order
 from keyaccount.model.contracts import Contract
 from keyaccount.money import Money
-from keyaccount.questions import Amount, Options, Question, Sum, checked_count
+from keyaccount.questions import Options, Question, checked_count
+from keyaccount.ratios import OVERLAP, Amount, Sum
 from keyaccount.results import Result, Rows
 from keyaccount.succession import Standing, yearly
 from keyaccount.values import FrozenMap
@@ -105,7 +107,7 @@ def _asked(on: date, within_days: int, options: Options) -> tuple[Question, date
 
 def _open(contracts: Iterable[Contract], question: Question) -> Iterator[Standing]:
     """Yield the contracts with an end that nothing follows yet."""
-    for batch in question.standings(contracts, []):
+    for batch in question.standings(contracts, left_out()):
         for row in batch:
             if row.end is not None and not row.successors and question.asks_for(row.known.account, row.end):
                 yield row
@@ -165,20 +167,20 @@ def expired_unrenewed(contracts: Iterable[Contract], *, on: date, **options: Unp
     before its end and does not renew itself. The value is the yearly recurring one.
     """
     question = Question.of(Period(on, on), on, options)
-    excluded: list[Excluded] = []
+    excluded = left_out()
     rows, amounts = [], []
     for row in _expiries(contracts, question):
         rows.append(_expired(row, question))
         units, value = yearly(row.known), row.known.value
         if units is None or value is None:
-            excluded.append(Excluded(row.known.id, "counted, but without recurring value"))
+            excluded.extend((Excluded(row.known.id, "counted, but without recurring value"),))
         else:
             exact = question.rates.convert(units, value.currency, rows[-1].ended_on)
             currency = question.rates.target(value.currency)
             amounts.append(Amount(row.known.account, rows[-1].parts, exact, row.known.id, currency))
     rows.sort(key=lambda row: (row.days, row.contract_id))
     worth = Sum("", "", "", question).figure(amounts)
-    whole = attrs.evolve(_count(rows, worth, question), excluded=tuple(sorted(excluded)))
+    whole = attrs.evolve(_count(rows, worth, question), excluded=excluded.told(sorts=True))
     if question.by is None:
         return whole
     names = shown_in_order({part: None for row in rows for part in row.parts})
@@ -186,7 +188,7 @@ def expired_unrenewed(contracts: Iterable[Contract], *, on: date, **options: Unp
         attrs.evolve(_count([row for row in rows if name in row.parts], _part(worth, name), question), part=name)
         for name in names
     ]
-    overlap = ("The parts overlap: an account may be in several groups.",) if question.by == "group" else ()
+    overlap = (OVERLAP,) if question.by == "group" else ()
     return attrs.evolve(whole, parts=Figures(tuple(parts)), remarks=overlap)
 
 
@@ -287,7 +289,7 @@ def alerts(
     """
     question = Question.of(period, on, options)
     found = []
-    for batch in question.standings(contracts, []):
+    for batch in question.standings(contracts, left_out()):
         for row in batch:
             found += [
                 Alert(row.known.id, row.known.account, day)

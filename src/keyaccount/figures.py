@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any, NamedTuple, TypeAlias, overload
+from typing import Any, TypeAlias, overload
 
 import attrs
 
 from keyaccount.calendars import Period
 from keyaccount.errors import ValidationError
+from keyaccount.evidence import Excluded
 from keyaccount.money import SCALE, Money, minor_places
 from keyaccount.results import Result, Rows
 from keyaccount.values import FrozenMap
@@ -30,59 +31,12 @@ _SHOWN = 20
 _SHARES = ("decided", "within target")
 
 
-class Excluded(NamedTuple):
-    """A record that was left out, and why."""
-
-    id: str
-    reason: str
-
-
-class Later(Sequence[str]):
-    """Ids that are looked up when somebody asks for them: where sums are all that was read. It equals its tuple."""
-
-    __slots__ = ("_find", "_found")
-
-    def __init__(self, find: Callable[[], Iterable[str]]) -> None:
-        self._find = find
-        self._found: tuple[str, ...] | None = None
-
-    def _ids(self) -> tuple[str, ...]:
-        if self._found is None:
-            self._found = tuple(self._find())
-        return self._found
-
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-    @overload
-    def __getitem__(self, index: slice) -> tuple[str, ...]: ...
-    def __getitem__(self, index: int | slice) -> str | tuple[str, ...]:
-        """Return one id by its place, or several."""
-        return self._ids()[index]
-
-    def __len__(self) -> int:
-        """Count the ids."""
-        return len(self._ids())
-
-    def __eq__(self, other: object) -> bool:
-        """Compare the ids."""
-        return self._ids() == (other._ids() if isinstance(other, Later) else other)
-
-    def __hash__(self) -> int:
-        """Return what the tuple of the ids hashes to."""
-        return hash(self._ids())
-
-    def __repr__(self) -> str:
-        """Show the ids."""
-        return repr(self._ids())
-
-    def __reduce__(self) -> tuple[type[tuple[str, ...]], tuple[tuple[str, ...]]]:
-        """Copy and pickle the ids, not the way to them."""
-        return tuple, (self._ids(),)
-
-
 @attrs.frozen(repr=False)
 class Records(Result):
-    """The ids of the records on both sides of a fraction; a contract due several times stands there as often."""
+    """The ids of the records on both sides of a fraction; a contract due several times stands there as often.
+
+    Tuples up to 10,000 ids; more are kept packed, in a sequence that equals the tuple, so that they take little memory.
+    """
 
     numerator: Sequence[str] = ()
     denominator: Sequence[str] = ()
@@ -106,7 +60,7 @@ class Figure(Result):
     reason: str | None = None
     records: Records = Records()
     accounts: Records = Records()
-    excluded: tuple[Excluded, ...] = ()
+    excluded: Sequence[Excluded] = ()
     provisional: bool = False
     definition: str = ""
     period: Period | None = None

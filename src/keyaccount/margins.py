@@ -15,9 +15,11 @@ import attrs
 
 from keyaccount.calendars import Period
 from keyaccount.errors import ValidationError
-from keyaccount.figures import Excluded, Figure, Figures, rounded
+from keyaccount.evidence import Excluded
+from keyaccount.figures import Figure, Figures, rounded
 from keyaccount.model.commerce import COUNTED, Invoice, Line, Order
-from keyaccount.questions import Entry, Options, Question, Ratio
+from keyaccount.questions import Options, Question
+from keyaccount.ratios import Entry, Ratio
 from keyaccount.turnover import Basis, Units, asked, checked_basis, decided_on
 from keyaccount.values import FrozenMap
 

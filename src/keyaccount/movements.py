@@ -7,7 +7,7 @@ rounded together, so that start + movements = end, to the cent.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from fractions import Fraction
 from typing import Literal, NamedTuple, Unpack
@@ -16,10 +16,12 @@ import attrs
 
 from keyaccount.calendars import ONE_DAY, Period
 from keyaccount.errors import ValidationError
-from keyaccount.figures import Excluded, Figure, one_currency, rounded, rounded_together, shown_in_order
+from keyaccount.evidence import Excluded, Gathered, left_out
+from keyaccount.figures import Figure, one_currency, rounded, rounded_together, shown_in_order
 from keyaccount.model.contracts import Contract
 from keyaccount.money import Money
-from keyaccount.questions import Amount, Options, Question, Sum, checked_word
+from keyaccount.questions import Options, Question, checked_word
+from keyaccount.ratios import Amount, Sum
 from keyaccount.results import Result, Rows
 from keyaccount.succession import Standing, yearly
 
@@ -43,16 +45,16 @@ def recurring(
     """
     checked_word("per", per, _MONTHS)
     question = Question.of(_day(on), on, options)
-    excluded: list[Excluded] = []
-    amounts = sorted(_amounts(contracts, question, excluded, Fraction(_MONTHS[per], 12)), key=_by_contract)
-    return Sum(
+    excluded, accounts = left_out(), set[str]()
+    amounts = _amounts(contracts, question, excluded, accounts, Fraction(_MONTHS[per], 12))
+    figure = Sum(
         name=f"Recurring value a {per}",
         definition=f"of the contracts in force on the day: value divided by months of term, times {_MONTHS[per]}",
         empty="no contract in force has recurring value",
         question=question,
-        excluded=tuple(sorted(excluded)),
-        remarks=question.shared((one.account for one in amounts), on),
-    ).figure(amounts)
+    ).figure(amounts if question.grouped else sorted(amounts, key=_by_contract))
+    remarks = (*question.shared(accounts, on), *figure.remarks)
+    return attrs.evolve(figure, excluded=excluded.told(sorts=True), remarks=remarks)
 
 
 def _by_contract(amount: Amount) -> str:
@@ -64,7 +66,11 @@ def _day(on: date) -> Period:
 
 
 def _amounts(
-    contracts: Iterable[Contract], question: Question, excluded: list[Excluded], factor: Fraction
+    contracts: Iterable[Contract],
+    question: Question,
+    excluded: Gathered[Excluded],
+    accounts: set[str],
+    factor: Fraction,
 ) -> Iterator[Amount]:
     on, rates = question.on, question.rates
     for batch in question.standings(contracts, excluded):
@@ -74,8 +80,10 @@ def _amounts(
                 continue
             units = yearly(row.known)
             if units is None or value is None:
-                excluded.append(_not_recurring(row))
+                excluded.extend((_not_recurring(row),))
                 continue
+            if question.by in ("manager", "unit"):
+                accounts.add(account)
             exact = rates.convert(units, value.currency, on) * factor
             parts = question.parts(account, on)
             yield Amount(account, parts, exact, row.known.id, rates.target(value.currency))
@@ -126,7 +134,7 @@ class Movements(Rows[Movement]):
     period: Period
     on: date
     reason: str | None = None
-    excluded: tuple[Excluded, ...] = ()
+    excluded: Sequence[Excluded] = ()
     provisional: bool = False
     level: str = "account"
     attribution: str = "then"
@@ -154,9 +162,9 @@ def movements(
     question = Question.of(period, on, options)
     if question.level == "contract":
         raise ValidationError.of("portfolio", "level", "contract", "is not offered here: accounts or parents move")
-    excluded: list[Excluded] = []
+    excluded = left_out()
     found = [_moved(one, question) for one in _courses(contracts, question, excluded)]
-    return _told(found, question, tuple(sorted(excluded)))
+    return _told(found, question, excluded.told(sorts=True))
 
 
 class _Step(NamedTuple):
@@ -197,7 +205,7 @@ class _Moved(NamedTuple):
     parts: tuple[str, ...]
 
 
-def _courses(contracts: Iterable[Contract], question: Question, excluded: list[Excluded]) -> Iterator[_Course]:
+def _courses(contracts: Iterable[Contract], question: Question, excluded: Gathered[Excluded]) -> Iterator[_Course]:
     last = question.closing or date.min
     found: dict[str, _Course] = {}
     for batch in question.standings(contracts, excluded):
@@ -207,7 +215,7 @@ def _courses(contracts: Iterable[Contract], question: Question, excluded: list[E
             account = question.unit(row.known.account)
             course = found.setdefault(account, _Course(account))
             if not _add(row, course, question.matching.grace_days) and row.in_force(max(row.known.start, last)):
-                excluded.append(_not_recurring(row))
+                excluded.extend((_not_recurring(row),))
         if question.grouped and question.level == "account":
             yield from found.values()
             found.clear()
@@ -278,7 +286,7 @@ def _kind(had: bool, has: bool, ever: bool, moved: Units) -> str:  # noqa: FBT00
 # ---- shown together ------------------------------------------------------------------------------------------------
 
 
-def _told(found: list[_Moved], question: Question, excluded: tuple[Excluded, ...]) -> Movements:
+def _told(found: list[_Moved], question: Question, excluded: Sequence[Excluded]) -> Movements:
     currencies = {one for moved in found for one in moved.currencies} or {question.currency or ""}
     currency = one_currency(currencies, "portfolio")
     remarks = (*question.unfinished, *question.shared((one.account for one in found), question.closing or date.min))

@@ -10,10 +10,12 @@ from typing import Literal, Unpack
 import attrs
 
 from keyaccount.calendars import Period
-from keyaccount.figures import Excluded, Figure, Figures, Value
+from keyaccount.evidence import Excluded
+from keyaccount.figures import Figure, Figures, Value
 from keyaccount.model.sales import EXPANSIONS, Opportunity
 from keyaccount.money import Money
-from keyaccount.questions import Amount, Entry, Options, Question, Ratio, Sum, checked_word
+from keyaccount.questions import Options, Question, checked_word
+from keyaccount.ratios import Amount, Entry, Ratio, Sum
 from keyaccount.results import Result, Rows
 from keyaccount.turnover import Units
 from keyaccount.values import FrozenMap

@@ -2,34 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import date
-from fractions import Fraction
 from itertools import groupby
-from typing import Any, Literal, NamedTuple, TypedDict
+from typing import Any, Literal, TypedDict
 
 import attrs
 
 from keyaccount.accounts import NOBODY, Accounts, By, dimension
 from keyaccount.calendars import ONE_DAY, Period, is_day
 from keyaccount.errors import ValidationError, nearest
-from keyaccount.figures import (
-    Exchange,
-    Excluded,
-    Figure,
-    Figures,
-    Rates,
-    Records,
-    Value,
-    rounded,
-    rounded_together,
-    shown_in_order,
-)
+from keyaccount.evidence import Excluded, Gathered
+from keyaccount.figures import Exchange, Rates
 from keyaccount.model.contracts import Contract
-from keyaccount.money import CURRENCIES, Money
+from keyaccount.money import CURRENCIES
 from keyaccount.succession import AS_SHIPPED, Matching, Standing, standings
-from keyaccount.values import FrozenMap
 
 Level = Literal["account", "contract", "parent"]
 Attribution = Literal["then", "now"]
@@ -163,7 +150,7 @@ class Question:
         found = sorted({one for one in accounts if self.accounts.is_shared(one, day)})
         return (f"Shared by several managers, counted for the leading one: {', '.join(found)}.",) if found else ()
 
-    def standings(self, contracts: Iterable[Contract], excluded: list[Excluded]) -> Iterator[list[Standing]]:
+    def standings(self, contracts: Iterable[Contract], excluded: Gathered[Excluded]) -> Iterator[list[Standing]]:
         """Yield the contracts that count with what followed them: all at once, or account by account.
 
         Drafts and contracts never in force are added to `excluded`.
@@ -183,208 +170,6 @@ class Question:
                 raise ValidationError.of("portfolio", "grouped", account, "comes again; sort by organisation_id")
             seen.add(account)
             yield batch
-
-
-class Entry(NamedTuple):
-    """One account, chain or due contract with what it adds to both sides of a fraction.
-
-    Sums in ten-thousandths where they are money of `currency`; `outcome` is empty where nothing is decided by it.
-    """
-
-    unit: str
-    parts: tuple[str, ...]
-    numerator: Fraction | int
-    denominator: Fraction | int
-    counted: tuple[str, ...]
-    out_of: tuple[str, ...]
-    currency: str | None = None
-    outcome: str = ""
-    tacit: int = 0
-    inferred: int = 0
-    provisional: bool = False
-
-
-@attrs.frozen
-class Ratio:
-    """A share of counted entries, and how it is told."""
-
-    name: str
-    definition: str
-    empty: str
-    question: Question
-    level: str
-    excluded: tuple[Excluded, ...] = ()
-    provisional: bool = False
-    remarks: tuple[str, ...] = ()
-
-    def figure(self, entries: Iterable[Entry]) -> Figure:
-        """Return the figure of all entries, with its parts where a split was asked for."""
-        rows = list(entries)
-        whole = self._figure(rows)
-        if self.question.by is None:
-            return whole
-        overlap = ("The parts overlap: an account may be in several groups.",) if self.question.by == "group" else ()
-        parts = self._parts(rows, whole)
-        return attrs.evolve(whole, parts=parts, remarks=(*whole.remarks, *overlap))
-
-    def _parts(self, rows: list[Entry], whole: Figure) -> Figures:
-        by_part: defaultdict[str, list[Entry]] = defaultdict(list)
-        for row in rows:
-            for part in row.parts:
-                by_part[part].append(row)
-        names = shown_in_order(by_part)
-        found = [attrs.evolve(self._figure(by_part[name]), part=name, excluded=(), remarks=()) for name in names]
-        if self.question.by == "group" or not isinstance(whole.denominator, Money):
-            return Figures(tuple(found))
-        return Figures(tuple(_adding_up(found, [by_part[name] for name in names], whole)))
-
-    def _figure(self, rows: list[Entry]) -> Figure:
-        currencies = sorted({row.currency for row in rows if row.currency is not None})
-        if len(currencies) > 1:
-            return self._by_currency(rows, currencies)
-        top = sum(row.numerator for row in rows)
-        bottom = sum(row.denominator for row in rows)
-        figure = self._empty(rows)
-        value = Fraction(top) / bottom if bottom else None
-        one, other = (rounded(side, currencies[0]) if currencies else side for side in (top, bottom))
-        return attrs.evolve(
-            figure, value=value, numerator=one, denominator=other, reason=None if bottom else self.empty
-        )
-
-    def _by_currency(self, rows: list[Entry], currencies: list[str]) -> Figure:
-        """Return one figure for each currency: there is no whole without the host's rates."""
-        parts = [
-            attrs.evolve(self._figure([row for row in rows if row.currency == one]), part=one, excluded=(), remarks=())
-            for one in currencies
-        ]
-        return attrs.evolve(self._empty(rows), reason=_mixed(currencies), parts=Figures(tuple(parts)))
-
-    def _empty(self, rows: list[Entry]) -> Figure:
-        question = self.question
-        units = Records(
-            tuple(dict.fromkeys(row.unit for row in rows if row.numerator)),
-            tuple(dict.fromkeys(row.unit for row in rows)),
-        )
-        return Figure(
-            self.name,
-            None,
-            records=Records(
-                tuple(id for row in rows for id in row.counted), tuple(id for row in rows for id in row.out_of)
-            ),
-            accounts=units if self.level != "contract" else Records(),
-            excluded=self.excluded,
-            provisional=self.provisional or any(row.provisional for row in rows),
-            definition=self.definition,
-            period=question.period,
-            level=self.level,
-            on=question.on,
-            attribution=question.attribution,
-            beside=_beside(rows),
-            remarks=self.remarks,
-        )
-
-
-def _beside(rows: list[Entry]) -> FrozenMap[str, Value]:
-    """Count what was decided, where something was: renewed, lost and pending are all that was due."""
-    outcomes = Counter(row.outcome for row in rows)
-    if not outcomes or "" in outcomes:
-        return FrozenMap()
-    decided = [row for row in rows if row.outcome != "pending"]
-    bottom = sum(row.denominator for row in decided)
-    same = len({row.currency for row in decided}) == 1
-    rate = Fraction(sum(row.numerator for row in decided)) / bottom if bottom and same else None
-    return FrozenMap(
-        {
-            **{name: outcomes[name] for name in ("renewed", "lost", "pending")},
-            "tacit": sum(row.tacit for row in rows),
-            "inferred": sum(row.inferred for row in rows),
-            "decided": rate,
-        }
-    )
-
-
-def _adding_up(parts: list[Figure], rows: list[list[Entry]], whole: Figure) -> Iterator[Figure]:
-    """Round both sides of the parts so that they add up to the whole's."""
-    top, bottom = whole.numerator, whole.denominator
-    assert isinstance(top, Money)  # noqa: S101 - the caller asked
-    assert isinstance(bottom, Money)  # noqa: S101
-    tops = rounded_together([sum(row.numerator for row in some) for some in rows], top)
-    bottoms = rounded_together([sum(row.denominator for row in some) for some in rows], bottom)
-    for part, one, other in zip(parts, tops, bottoms, strict=True):
-        yield attrs.evolve(part, numerator=one, denominator=other)
-
-
-class Amount(NamedTuple):
-    """What one contract adds to a sum, in ten-thousandths of a currency."""
-
-    account: str
-    parts: tuple[str, ...]
-    units: Fraction | int
-    contract_id: str
-    currency: str
-
-
-@attrs.frozen
-class Sum:
-    """A sum of money, and how it is told."""
-
-    name: str
-    definition: str
-    empty: str
-    question: Question
-    excluded: tuple[Excluded, ...] = ()
-    remarks: tuple[str, ...] = ()
-
-    def figure(self, amounts: Iterable[Amount]) -> Figure:
-        """Return the figure of all amounts, with its parts where a split was asked for."""
-        rows = list(amounts)
-        whole = self._figure(rows)
-        by = self.question.by
-        if by is None:
-            return whole
-        by_part: defaultdict[str, list[Amount]] = defaultdict(list)
-        for row in rows:
-            for part in row.parts:
-                by_part[part].append(row)
-        names = shown_in_order(by_part)
-        parts = [attrs.evolve(self._figure(by_part[name]), part=name, excluded=(), remarks=()) for name in names]
-        if by == "group":
-            overlap = "The parts overlap: an account may be in several groups."
-            return attrs.evolve(whole, parts=Figures(tuple(parts)), remarks=(*whole.remarks, overlap))
-        if isinstance(whole.value, Money):
-            exact = [sum(row.units for row in by_part[name]) for name in names]
-            together = rounded_together(exact, whole.value)
-            parts = [attrs.evolve(part, value=value) for part, value in zip(parts, together, strict=True)]
-        return attrs.evolve(whole, parts=Figures(tuple(parts)))
-
-    def _figure(self, rows: list[Amount]) -> Figure:
-        question, currencies = self.question, sorted({row.currency for row in rows})
-        currencies = currencies or ([question.currency] if question.currency else [])
-        figure = Figure(
-            self.name,
-            None,
-            records=Records(numerator=tuple(row.contract_id for row in rows)),
-            accounts=Records(numerator=tuple(dict.fromkeys(row.account for row in rows))),
-            excluded=self.excluded,
-            definition=self.definition,
-            level=question.level,
-            on=question.on,
-            attribution=question.attribution,
-            remarks=self.remarks,
-        )
-        if not currencies:
-            return attrs.evolve(figure, reason=self.empty)
-        if len(currencies) == 1:
-            return attrs.evolve(figure, value=rounded(sum(row.units for row in rows), currencies[0]))
-        parts = [
-            attrs.evolve(self._figure([row for row in rows if row.currency == one]), part=one, excluded=(), remarks=())
-            for one in currencies
-        ]
-        return attrs.evolve(figure, reason=_mixed(currencies), parts=Figures(tuple(parts)))
-
-
-def _mixed(currencies: list[str]) -> str:
-    return f"amounts are in {', '.join(currencies)}: give currency= and exchange="
 
 
 def _day_before(day: date) -> date | None:

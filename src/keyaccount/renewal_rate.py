@@ -8,11 +8,15 @@ from datetime import date
 from fractions import Fraction
 from typing import Literal, Unpack
 
+import attrs
+
 from keyaccount.calendars import Period
 from keyaccount.contracts import Outcome, outcomes_of
-from keyaccount.figures import Excluded, Figure, one_currency
+from keyaccount.evidence import Excluded, Gathered, left_out
+from keyaccount.figures import Figure, one_currency
 from keyaccount.model.contracts import Contract
-from keyaccount.questions import Entry, Options, Question, Ratio, checked_word
+from keyaccount.questions import Options, Question, checked_word
+from keyaccount.ratios import Entry, Ratio
 from keyaccount.succession import Known, Standing, yearly
 
 Measure = Literal["count", "value"]
@@ -56,10 +60,9 @@ def renewal_rate(
     question = Question.of(period, on, options)
     checked_word("measure", measure, MEASURES)
     level = "contract" if measure == "value" else question.level
-    excluded: list[Excluded] = []
+    excluded = left_out()
     due = _due(contracts, question, excluded, tacit=tacit)
-    rows = list(_worth(due, question, excluded) if measure == "value" else _counted(due, question))
-    return Ratio(
+    figure = Ratio(
         name="Renewal rate" + {"account": " of accounts", "parent": " of parents", "contract": " of contracts"}[level]
         if measure == "count"
         else "Renewal rate by value",
@@ -69,8 +72,8 @@ def renewal_rate(
         empty="no contract was due",
         question=question,
         level=level,
-        excluded=tuple(sorted(excluded)),
-    ).figure(rows)
+    ).figure(_worth(due, question, excluded) if measure == "value" else _counted(due, question))
+    return attrs.evolve(figure, excluded=excluded.told(sorts=True))
 
 
 class _Due:
@@ -83,7 +86,9 @@ class _Due:
         self.rows = rows
 
 
-def _due(contracts: Iterable[Contract], question: Question, excluded: list[Excluded], *, tacit: bool) -> Iterator[_Due]:
+def _due(
+    contracts: Iterable[Contract], question: Question, excluded: Gathered[Excluded], *, tacit: bool
+) -> Iterator[_Due]:
     """Yield what was due; open-ended contracts in force in the period are excluded."""
     period, grace = question.period, question.matching.grace_days
     for found in question.standings(contracts, excluded):
@@ -91,7 +96,7 @@ def _due(contracts: Iterable[Contract], question: Question, excluded: list[Exclu
         for row in found:
             if row.end is None:
                 if row.known.start < period.end and (row.last is None or row.last >= period.start):
-                    excluded.append(Excluded(row.known.id, "open-ended: never due"))
+                    excluded.extend((Excluded(row.known.id, "open-ended: never due"),))
                 continue
             if row.end < period.start:
                 continue
@@ -104,17 +109,19 @@ def _due(contracts: Iterable[Contract], question: Question, excluded: list[Exclu
 
 
 def _counted(due: Iterable[_Due], question: Question) -> Iterator[Entry]:
-    if question.level == "contract":
-        found = [one for batch in due for _, one in batch.rows]
-        for one in sorted(found, key=_by_day):
-            yield _entry(one.organisation_id, [one], question)
-        return
-    units: defaultdict[str, list[Outcome]] = defaultdict(list)
-    for batch in due:
-        for _, one in batch.rows:
+    """Count what was due: contracts by their day, accounts by name; account by account where that is how they come."""
+    batches = ([batch] for batch in due) if question.grouped and question.level != "parent" else (list(due),)
+    for some in batches:
+        found = sorted((one for batch in some for _, one in batch.rows), key=_by_day)
+        if question.level == "contract":
+            for one in found:
+                yield _entry(one.organisation_id, [one], question)
+            continue
+        units: defaultdict[str, list[Outcome]] = defaultdict(list)
+        for one in found:
             units[question.unit(one.organisation_id)].append(one)
-    for unit in sorted(units):
-        yield _entry(unit, sorted(units[unit], key=_by_day), question)
+        for unit in sorted(units):
+            yield _entry(unit, units[unit], question)
 
 
 def _by_day(one: Outcome) -> tuple[date, str]:
@@ -144,13 +151,13 @@ def _may_change(one: Outcome) -> bool:
     return one.outcome == "pending" or (one.late and one.in_grace)
 
 
-def _worth(due: Iterable[_Due], question: Question, excluded: list[Excluded]) -> Iterator[Entry]:
+def _worth(due: Iterable[_Due], question: Question, excluded: Gathered[Excluded]) -> Iterator[Entry]:
     rates = question.rates
     for batch in due:
         for row, one in sorted(batch.rows, key=_by_day_of_pair):
             own, value = yearly(row.known), row.known.value
             if own is None or value is None:
-                excluded.append(Excluded(one.contract_id, _no_value(row.known)))
+                excluded.extend((Excluded(one.contract_id, _no_value(row.known)),))
                 continue
             day = min(one.due_on, question.on)
             worth = rates.convert(own, value.currency, day)
@@ -160,11 +167,11 @@ def _worth(due: Iterable[_Due], question: Question, excluded: list[Excluded]) ->
                 if one.tacit
                 else min(_renewed(row, min(one.due_on, question.on), currency, batch, question), worth)
             )
-            excluded += [
+            excluded.extend(
                 Excluded(after.id, f"as successor of {one.contract_id}: {_no_value(after)}")
                 for after in (() if one.tacit else row.successors)
                 if yearly(after) is None
-            ]
+            )
             taken = (one.contract_id,) if one.outcome == "renewed" else ()
             yield Entry(
                 unit=one.organisation_id,

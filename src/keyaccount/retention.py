@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date
 from fractions import Fraction
 from typing import Unpack
@@ -10,9 +10,11 @@ from typing import Unpack
 import attrs
 
 from keyaccount.calendars import Period
-from keyaccount.figures import Excluded, Figure
+from keyaccount.evidence import Excluded, Gathered, left_out
+from keyaccount.figures import Figure
 from keyaccount.model.contracts import Contract
-from keyaccount.questions import Entry, Options, Question, Ratio
+from keyaccount.questions import Options, Question
+from keyaccount.ratios import Entry, Ratio
 from keyaccount.succession import Standing, yearly
 
 _BALANCES = (
@@ -37,31 +39,27 @@ def account_retention(
     >>> account_retention([old], Period.year(2026), on=date(2027, 1, 1)).value
     Fraction(1, 1)
     """
-    question = Question.of(period, on, options)
-    excluded: list[Excluded] = []
-    cohort = _cohort(contracts, question, excluded)
-    rows = [
-        Entry(
-            unit,
-            question.parts(one.account, question.period.start),
-            int(bool(one.after)),
-            1,
-            tuple(sorted(one.after)),
-            tuple(sorted(one.before)),
-        )
-        for unit, one in sorted(cohort.items())
-    ]
+    question, excluded, accounts = Question.of(period, on, options), left_out(), set[str]()
     counted = _COUNTED[question.level]
-    return Ratio(
+    figure = Ratio(
         name="Account retention" if question.level == "account" else f"Retention of {question.level}s",
         definition=f"{counted} at the start and at the end, divided by {counted} at the start{_BALANCES}",
         empty="no account was active at the start",
         question=question,
         level=question.level,
-        excluded=tuple(sorted(excluded)),
         provisional=bool(question.unfinished),
-        remarks=(*question.unfinished, *_shared(cohort, question)),
-    ).figure(rows)
+    ).figure(
+        Entry(
+            unit,
+            question.parts(one.account, question.period.start),
+            int(bool(one.after)),
+            1,
+            sorted(one.after),
+            sorted(one.before),
+        )
+        for unit, one in _cohort(contracts, question, excluded, accounts)
+    )
+    return _told(figure, question, excluded, accounts)
 
 
 def gross_retention(
@@ -88,34 +86,39 @@ def net_retention(
 def _retention(
     contracts: Iterable[Contract], period: Period | tuple[date, date], on: date, options: Options, *, gross: bool
 ) -> Figure:
-    question = Question.of(period, on, options)
-    excluded: list[Excluded] = []
-    cohort = _cohort(contracts, question, excluded, values=True)
-    rows = []
-    for unit, one in sorted(cohort.items()):
-        parts = question.parts(one.account, question.period.start)
-        if not any(balance.amount for balance in one.start.values()):
-            excluded.append(Excluded(unit, "no recurring value at the start"))
-        for currency, start in sorted(one.start.items()):
-            if start.amount:
-                end = one.end.get(currency) or _Balance()
-                kept = min(start.amount, end.amount) if gross else end.amount
-                rows.append(
-                    Entry(unit, parts, kept, start.amount, tuple(sorted(end.ids)), tuple(sorted(start.ids)), currency)
-                )
+    question, excluded, accounts = Question.of(period, on, options), left_out(), set[str]()
     kept_is = "the lesser of its recurring value at the start and at the end" if gross else "its value at the end"
     counted = {"account": "account", "parent": "ultimate parent", "contract": "contract with its successors"}
-    return Ratio(
+    figure = Ratio(
         name="Gross retention" if gross else "Net retention",
         definition=f"for each {counted[question.level]} active at the start {kept_is}, added up, divided by the "
         f"recurring value at the start. Foreign amounts at the rates of the period's first day{_BALANCES}",
         empty="no account had recurring value at the start",
         question=question,
         level=question.level,
-        excluded=tuple(sorted(excluded)),
         provisional=bool(question.unfinished),
-        remarks=(*question.unfinished, *_shared(cohort, question)),
-    ).figure(rows)
+    ).figure(_kept(_cohort(contracts, question, excluded, accounts, values=True), question, excluded, gross=gross))
+    return _told(figure, question, excluded, accounts)
+
+
+def _told(figure: Figure, question: Question, excluded: Gathered[Excluded], accounts: Iterable[str]) -> Figure:
+    """Add what was learnt on the way: what was left out, and which accounts are shared."""
+    remarks = *question.unfinished, *question.shared(accounts, question.period.start), *figure.remarks
+    return attrs.evolve(figure, excluded=excluded.told(sorts=True), remarks=remarks)
+
+
+def _kept(
+    cohort: Iterable[tuple[str, _Member]], question: Question, excluded: Gathered[Excluded], *, gross: bool
+) -> Iterator[Entry]:
+    for unit, one in cohort:
+        parts = question.parts(one.account, question.period.start)
+        if not any(balance.amount for balance in one.start.values()):
+            excluded.extend((Excluded(unit, "no recurring value at the start"),))
+        for currency, start in sorted(one.start.items()):
+            if start.amount:
+                end = one.end.get(currency) or _Balance()
+                kept = min(start.amount, end.amount) if gross else end.amount
+                yield Entry(unit, parts, kept, start.amount, sorted(end.ids), sorted(start.ids), currency)
 
 
 @attrs.define
@@ -143,10 +146,28 @@ class _Balance:
 
 
 def _cohort(
-    contracts: Iterable[Contract], question: Question, excluded: list[Excluded], *, values: bool = False
-) -> dict[str, _Member]:
-    """Gather who had contracts in force at the start, with what they had then and at the end."""
+    contracts: Iterable[Contract],
+    question: Question,
+    excluded: Gathered[Excluded],
+    accounts: set[str],
+    *,
+    values: bool = False,
+) -> Iterator[tuple[str, _Member]]:
+    """Yield who had contracts in force at the start, in order, with what they had then and at the end.
+
+    Where contracts come account by account, so do they. `accounts` takes their accounts, where they may be shared.
+    """
     found: dict[str, _Member] = {}
+
+    def complete() -> Iterator[tuple[str, _Member]]:
+        for unit in sorted(found):
+            one = found[unit]
+            if one.before:
+                if question.by in ("manager", "unit"):
+                    accounts.add(one.account)
+                yield unit, one
+        found.clear()
+
     for batch in question.standings(contracts, excluded):
         chains = _chains(batch) if question.level == "contract" else {}
         for row in batch:
@@ -154,7 +175,9 @@ def _cohort(
             if question.asks_for(row.known.account, question.period.start):
                 unit = chains[row.known.id] if chains else account
                 _add(row, unit, account, found, question, values=values)
-    return {unit: one for unit, one in found.items() if one.before}
+        if question.grouped and question.level != "parent":
+            yield from complete()
+    yield from complete()
 
 
 def _add(
@@ -204,7 +227,3 @@ def _chains(rows: list[Standing]) -> dict[str, str]:
             one, other = sorted((top(row.known.id), top(after.id)))
             head[other] = one
     return {id: top(id) for id in head}
-
-
-def _shared(cohort: dict[str, _Member], question: Question) -> tuple[str, ...]:
-    return question.shared((one.account for one in cohort.values()), question.period.start)

@@ -12,10 +12,12 @@ import attrs
 
 from keyaccount.calendars import ONE_DAY, Period, plus_months
 from keyaccount.deadlines import months_of
-from keyaccount.figures import Excluded, Figure, Figures, Records, Value, rounded, rounded_together, shown_in_order
+from keyaccount.evidence import Excluded
+from keyaccount.figures import Figure, Figures, Records, Value, rounded, rounded_together, shown_in_order
 from keyaccount.model.commerce import Invoice, Order
 from keyaccount.money import Money
-from keyaccount.questions import Entry, Options, Question, Ratio
+from keyaccount.questions import Options, Question
+from keyaccount.ratios import Entry, Ratio
 from keyaccount.turnover import (
     Basis,
     Sums,

@@ -15,7 +15,8 @@ import attrs
 
 from keyaccount.calendars import Period
 from keyaccount.errors import ValidationError
-from keyaccount.figures import Figure, Figures, Later, Rates, Records, rounded
+from keyaccount.evidence import Later
+from keyaccount.figures import Figure, Figures, Rates, Records, rounded
 from keyaccount.model.commerce import COUNTED, Invoice, Order
 from keyaccount.money import Money
 from keyaccount.questions import Question, checked_word

@@ -14,12 +14,12 @@ SOURCE = pathlib.Path(__file__).parents[2] / "src" / "keyaccount"
 # From the ground up; a module imports only from the floors below its own, or its own floor without a cycle.
 FLOORS = [
     {"errors", "values", "spans", "phones", "cells", "files", "scratch", "_version"},
-    {"results", "money", "calendars", "shapes"},
+    {"results", "money", "calendars", "shapes", "evidence"},
     {"deadlines"},
     {"model"},
     {"catalogue"},
     {"access", "search", "responsible", "visibility", "charts", "succession", "contracts"},
-    {"figures", "accounts", "questions", "renewals"},
+    {"figures", "accounts", "questions", "ratios", "renewals"},
     {"renewal_rate", "retention", "movements", "expiring", "turnover", "revenue", "decline", "concentration"}
     | {
         "margins",
@@ -46,7 +46,7 @@ FLOORS = [
 ]
 RULES = {
     *("charts", "access", "visibility", "responsible", "phones", "spans", "calendars", "search"),
-    *("deadlines", "succession", "contracts", "figures", "accounts", "questions"),
+    *("deadlines", "succession", "contracts", "evidence", "figures", "accounts", "questions", "ratios"),
     *("renewal_rate", "retention", "movements", "expiring", "turnover", "revenue", "decline", "concentration"),
     *("margins", "opportunities", "attention", "billing", "promises", "actions", "health_page", "health_rows"),
     *("portfolio", "health", "renewals"),

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 import keyaccount as ka
 from keyaccount import billing, health, portfolio
 from keyaccount.calendars import plus_months
-from keyaccount.figures import Later, Records
+from keyaccount.evidence import Later
+from keyaccount.figures import Records
 from keyaccount.questions import Question
 from keyaccount.turnover import Flow, Turnover, turnover
 
