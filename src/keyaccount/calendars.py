@@ -50,7 +50,9 @@ def months_between(start: date, day: date) -> int:
     (1, 1)
     """
     count = (day.year - start.year) * 12 + day.month - start.month
-    return count if plus_months(start, count) <= day else count - 1
+    if day.day >= start.day or day.day == _length(day.year, day.month - 1):  # a month's last day is never too early
+        return count
+    return count - 1
 
 
 @attrs.frozen(repr=False)

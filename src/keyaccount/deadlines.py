@@ -123,7 +123,7 @@ def ends_of(contract: Agreed) -> Ends | None:
         return Ends(first, first, 0, 0, contract.notice)
     start, next_day = contract.starts_on or date.min, first + ONE_DAY
     months = months_between(start, next_day)
-    if plus_months(start, months) != next_day:
+    if start.day != next_day.day and plus_months(start, months) != next_day:
         start, months = next_day, 0
     return Ends(first, start, months, contract.renewal_term.count, contract.notice)
 

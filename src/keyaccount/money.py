@@ -79,6 +79,11 @@ def _amount(value: object) -> Decimal:
     return value
 
 
+_ONE = 10**SCALE
+_USUAL = 10**24
+"""Amounts below so many ten-thousandths are made without asking whether they are too large."""
+
+
 @attrs.frozen(repr=False, order=False)
 class Money(Result):
     """An exact amount in one currency; adding two currencies is an error, never a guess.
@@ -112,7 +117,13 @@ class Money(Result):
     @classmethod
     def of_units(cls, units: int, currency: str) -> Money:
         """Make money from ten-thousandths."""
-        return cls(_EXACT.scaleb(Decimal(units), -SCALE), currency)
+        if not -_USUAL < units < _USUAL or currency not in CURRENCIES:
+            return cls(_EXACT.scaleb(Decimal(units), -SCALE), currency)
+        whole, rest = divmod(units, _ONE)
+        made: Money = object.__new__(cls)  # it is right already, and a portfolio has millions
+        object.__setattr__(made, "amount", _EXACT.normalize(_EXACT.scaleb(Decimal(units), -SCALE)) if rest else Decimal(whole))
+        object.__setattr__(made, "currency", currency)
+        return made
 
     @classmethod
     def total(cls, amounts: Iterable[Money], currency: str) -> Money:

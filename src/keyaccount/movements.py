@@ -46,7 +46,7 @@ def recurring(
     checked_word("per", per, _MONTHS)
     question = Question.of(_day(on), on, options)
     excluded, accounts = left_out(), set[str]()
-    amounts = _amounts(contracts, question, excluded, accounts, Fraction(_MONTHS[per], 12))
+    amounts = _amounts(contracts, question, excluded, accounts, 1 if per == "year" else Fraction(1, 12))
     figure = Sum(
         name=f"Recurring value a {per}",
         definition=f"of the contracts in force on the day: value divided by months of term, times {_MONTHS[per]}",
@@ -70,7 +70,7 @@ def _amounts(
     question: Question,
     excluded: Gathered[Excluded],
     accounts: set[str],
-    factor: Fraction,
+    factor: Units,
 ) -> Iterator[Amount]:
     on, rates = question.on, question.rates
     for batch in question.standings(contracts, excluded):

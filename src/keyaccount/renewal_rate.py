@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import date
@@ -79,11 +80,14 @@ def renewal_rate(
 class _Due:
     """The due contracts of one batch: each outcome with its contract, and the contracts of the batch by id."""
 
-    __slots__ = ("by_id", "rows")
-
     def __init__(self, found: list[Standing], rows: list[tuple[Standing, Outcome]]) -> None:
-        self.by_id = {row.known.id: row.known for row in found}
+        self._found = found
         self.rows = rows
+
+    @functools.cached_property
+    def by_id(self) -> dict[str, Known]:
+        """The contracts of the batch, which few ask for."""
+        return {row.known.id: row.known for row in self._found}
 
 
 def _due(
@@ -98,7 +102,7 @@ def _due(
                 if row.known.start < period.end and (row.last is None or row.last >= period.start):
                     excluded.extend((Excluded(row.known.id, "open-ended: never due"),))
                 continue
-            if row.end < period.start:
+            if row.end < period.start or (row.end >= period.end and not row.known.ends_again):
                 continue
             rows += [
                 (row, outcome)
@@ -130,21 +134,20 @@ def _by_day(one: Outcome) -> tuple[date, str]:
 
 def _entry(unit: str, rows: list[Outcome], question: Question) -> Entry:
     """Count what was due of one account: renewed where one was, else pending where one is; by its first due day."""
-    outcomes = {one.outcome for one in rows}
-    renewed = "renewed" in outcomes
-    return Entry(
-        unit,
-        question.parts(unit, rows[0].due_on),
-        int(renewed),
-        1,
-        tuple(one.contract_id for one in rows if one.outcome == "renewed"),
-        tuple(one.contract_id for one in rows),
-        None,
-        "renewed" if renewed else "pending" if "pending" in outcomes else "lost",
-        sum(one.tacit for one in rows),
-        sum(one.inferred for one in rows),
-        any(_may_change(one) for one in rows),
-    )
+    counted, out_of = [], []
+    pending = provisional = False
+    tacit = inferred = 0
+    for one in rows:
+        out_of.append(one.contract_id)
+        if one.outcome == "renewed":
+            counted.append(one.contract_id)
+        pending = pending or one.outcome == "pending"
+        provisional = provisional or _may_change(one)
+        tacit += one.tacit
+        inferred += one.inferred
+    told = "renewed" if counted else "pending" if pending else "lost"
+    parts = question.parts(unit, rows[0].due_on)
+    return Entry(unit, parts, int(bool(counted)), 1, counted, out_of, None, told, tacit, inferred, provisional)
 
 
 def _may_change(one: Outcome) -> bool:

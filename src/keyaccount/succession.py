@@ -75,6 +75,11 @@ class Known(NamedTuple):
     signed: date
     noticed: date | None
 
+    @property
+    def ends_again(self) -> bool:
+        """Whether its term ends several times: it rolls."""
+        return self.ends is not None and self.ends.every > 0
+
 
 class Standing(NamedTuple):
     """A contract and what followed it.
@@ -180,11 +185,19 @@ def _by_start(contract: Known) -> tuple[date, str]:
     return contract.start, contract.id
 
 
+class _Start(NamedTuple):
+    """When a contract starts, as a number, so that the calendar's own ends need no care."""
+
+    day: int
+    id: str
+    contract: Known
+
+
 def _infer(rows: list[Known], named: Mapping[str, object], matching: Matching) -> dict[str, Known]:
-    pools: defaultdict[tuple[str, str], list[tuple[date, str, Known]]] = defaultdict(list)
+    pools: defaultdict[tuple[str, str], list[_Start]] = defaultdict(list)
     for row in rows:
         if not row.predecessors:
-            pools[row.account, row.kind].append((row.start, row.id, row))
+            pools[row.account, row.kind].append(_Start(row.start.toordinal(), row.id, row))
     for pool in pools.values():
         pool.sort()
     frames = matching.frame_parents
@@ -197,51 +210,38 @@ def _infer(rows: list[Known], named: Mapping[str, object], matching: Matching) -
     ]
     ended.sort()
     taken: dict[str, Known] = {}
-    for end, id, row in ended:
+    for _, id, row in ended:
         accounts = (row.account, frames[row.account]) if row.account in frames else (row.account,)
-        near = [best for one in accounts if (best := _nearest(pools.get((one, row.kind), []), row, end, matching))]
+        near = [best for one in accounts if (best := _nearest(pools.get((one, row.kind), []), row, matching))]
         if near:
-            _, start, other, taken[id] = min(near)
+            _, day, other, taken[id] = min(near)
             pool = pools[taken[id].account, row.kind]
-            del pool[bisect_left(pool, (start, other))]
+            del pool[bisect_left(pool, (day, other))]
     return taken
 
 
-def _nearest(
-    pool: list[tuple[date, str, Known]], row: Known, end: date, matching: Matching
-) -> tuple[int, date, str, Known] | None:
+def _nearest(pool: list[_Start], row: Known, matching: Matching) -> tuple[int, int, str, Known] | None:
     """Return the free candidate that starts nearest to the day after the end, looking both ways from it."""
-    if not pool:
+    last, start = row.last, row.start
+    if not pool or last is None:
         return None
-    target = end + ONE_DAY if end < date.max else end
-    first = _shift(end, -matching.early_days)
-    last = _shift(target, matching.grace_days)
-    low = bisect_left(pool, (first, ""))
-    high = len(pool) if last == date.max else bisect_left(pool, (last + ONE_DAY, ""))
-    middle = bisect_left(pool, (target, ""), low, high)
+    target = last.toordinal() + 1
+    low, high = target - 1 - matching.early_days, target + matching.grace_days
+    place = middle = bisect_left(pool, (target,))
     best = None
-    for place in range(middle, high):
-        start, id, after = pool[place]
-        if _may_follow(after, row, end):
-            best = ((start - target).days, start, id, after)
+    while place < len(pool) and (one := pool[place]).day <= high:
+        after = one.contract
+        if after.start > start and (after.last is None or after.last > last):
+            best = (one.day - target, *one)
             break
-    for place in range(middle - 1, low - 1, -1):
-        start, id, after = pool[place]
-        distance = (target - start).days
-        if best is not None and distance > best[0]:
-            break
-        if _may_follow(after, row, end):
-            best = (distance, start, id, after)  # an earlier start, or the same with a smaller id, goes first
+        place += 1
+    place = middle - 1
+    while place >= 0 and (one := pool[place]).day >= low and (best is None or target - one.day <= best[0]):
+        after = one.contract
+        if after.start > start and (after.last is None or after.last > last):
+            best = (target - one.day, *one)  # an earlier start, or the same with a smaller id, goes first
+        place -= 1
     return best
-
-
-def _may_follow(after: Known, row: Known, end: date) -> bool:
-    return after.start > row.start and (after.last is None or after.last > end) and after.id != row.id
-
-
-def _shift(day: date, days: int) -> date:
-    """Return a day so many days later, kept inside the calendar."""
-    return date.fromordinal(min(max(day.toordinal() + days, 1), date.max.toordinal()))
 
 
 def standings(
