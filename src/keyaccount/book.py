@@ -15,8 +15,9 @@ from zoneinfo import ZoneInfo
 
 from keyaccount import gate
 from keyaccount.access import AccessPolicy
+from keyaccount.arguments import check_region
 from keyaccount.contracts import LEAD_DAYS, Lead
-from keyaccount.desk import Desk, _check_region
+from keyaccount.desk import Desk
 from keyaccount.errors import NotFound, StorageUnavailable, ValidationError
 from keyaccount.figures import Exchange, rates_to
 from keyaccount.model.contacts import SHIPPED_ROLES, ContactRole
@@ -72,7 +73,7 @@ class Book:
             raise ValidationError.of("Book", "policy", policy, "must be an AccessPolicy")
         if not callable(clock):
             raise ValidationError.of("Book", "clock", clock, "must be a function that returns an aware datetime")
-        _check_region(region)
+        check_region(region)
         self.policy = policy or AccessPolicy()
         self.region = region
         self.providers = _checked_providers(providers)

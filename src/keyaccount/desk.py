@@ -6,12 +6,11 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import date
-from itertools import islice
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import attrs
 
-from keyaccount import access, cards, gate
+from keyaccount import access, cards, gate, gate_removal
 from keyaccount.areas.activities import Activities
 from keyaccount.areas.billing import Billing
 from keyaccount.areas.contracts import Contracts
@@ -20,22 +19,21 @@ from keyaccount.areas.notes import ServiceNotes
 from keyaccount.areas.people import People
 from keyaccount.areas.portfolio import Portfolio
 from keyaccount.areas.renewals import RenewalWork
+from keyaccount.arguments import LIST_LIMIT, check_region, ids_of
 from keyaccount.calendars import is_day
 from keyaccount.catalogue import kind_of
 from keyaccount.data_quality import DataQuality, data_quality
 from keyaccount.errors import AccessDenied, NotFound, Problem, ValidationError, nearest, shown
+from keyaccount.found import PAGE, Found
 from keyaccount.history import History, history
-from keyaccount.model.aliases import Alias
-from keyaccount.model.contacts import Contact, Position
 from keyaccount.model.entity import Entity
 from keyaccount.model.organisations import Organisation
-from keyaccount.model.rights import DEPUTY, KEY_ACCOUNT_MANAGER, Assignment, Right
+from keyaccount.model.rights import Right
 from keyaccount.panel import Panel, panel
-from keyaccount.queries import Key, Query, at_least, at_most, below, cursor, one_of, ordering, place, resume
-from keyaccount.results import Backend, Result, Rows, frame
-from keyaccount.search import NEEDLE_LIMIT, score
-from keyaccount.shapes import shapes_of
-from keyaccount.values import FrozenMap, fold
+from keyaccount.queries import ordering, resume
+from keyaccount.search import NEEDLE_LIMIT
+from keyaccount.searching import Hits, Mine, by_id_or_alias, hits, mine
+from keyaccount.values import FrozenMap
 from keyaccount.view import View
 from keyaccount.visibility import Notes
 
@@ -48,116 +46,7 @@ if TYPE_CHECKING:
 
 E = TypeVar("E", bound=Entity)
 
-PAGE = 500
-LONGEST_PAGE = 8_000
 CHUNK = 1_000
-LIST_LIMIT = 1_000_000
-
-
-class Found(Rows[E], Generic[E]):
-    """The records a `find` found, in order, read by pages: each is read, with today's rights, when it is reached.
-
-    `cursor` is where the next page starts after a `limit`; None where there is nothing more.
-    """
-
-    __slots__ = ("_complete", "_desk", "_first", "_limit", "_query")
-
-    def __init__(self, desk: Desk, query: Query) -> None:
-        """Read the first page."""
-        self._desk, self._query, self._limit = desk, query, query.limit
-        wanted = PAGE if query.limit is None else min(PAGE, query.limit)
-        first = self._page(query.after, wanted + 1)
-        self._complete = len(first) <= wanted
-        self._first = tuple(first[:wanted])
-
-    @property
-    def cursor(self) -> str | None:
-        """Where to go on after a limit; None where nothing was left out."""
-        if self._limit is None or (self._complete and len(self._first) <= self._limit):
-            return None
-        rows = self._rows()
-        if not rows or not self._page(place(self._query, rows[-1]), 1):
-            return None
-        return cursor(self._query, rows[-1])
-
-    def __iter__(self) -> Iterator[E]:
-        """Yield the records; a page that is not read yet is read when it is reached."""
-        yield from self._first
-        count, page, complete, size = len(self._first), self._first, self._complete, PAGE
-        while page and not complete and (self._limit is None or count < self._limit):
-            size = min(2 * size, LONGEST_PAGE)
-            wanted = size if self._limit is None else min(size, self._limit - count)
-            rows = self._page(place(self._query, page[-1]), wanted + 1)
-            complete, page = len(rows) <= wanted, tuple(rows[:wanted])
-            count += len(page)
-            yield from page
-
-    def __len__(self) -> int:
-        """Count the records."""
-        if self._complete or (self._limit is not None and len(self._first) == self._limit):
-            return len(self._first)
-        if self._query.after is not None:
-            return sum(1 for _ in self)
-        with self._desk._view() as view:
-            count = view.count(attrs.evolve(self._query, reader=view.reader))
-        return count if self._limit is None else min(count, self._limit)
-
-    @overload
-    def __getitem__(self, index: int) -> E: ...
-    @overload
-    def __getitem__(self, index: slice) -> tuple[E, ...]: ...
-    def __getitem__(self, index: int | slice) -> E | tuple[E, ...]:
-        """Return one record by its place, or several; what stands in front is read without the rest."""
-        if isinstance(index, int) and 0 <= index < len(self._first):
-            return self._first[index]
-        return self._rows()[index]
-
-    def __repr__(self) -> str:
-        """Show the first few."""
-        shown_rows = ", ".join(map(repr, self._first[:3]))
-        more = ", …" if len(self._first) > 3 or not self._complete else ""  # noqa: PLR2004
-        return f"Found({shown_rows}{more})"
-
-    def to_frame(self, backend: Backend = "pandas") -> Any:
-        """Return the records as a data frame of the named package; of none, the empty columns."""
-        return frame([row.to_dict() for row in self], backend, list(shapes_of(self._query.kind.cls)))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the rows as plain data."""
-        return {"rows": [row.to_dict() for row in self]}
-
-    def _rows(self) -> tuple[E, ...]:
-        return tuple(iter(self))
-
-    def _page(self, after: Key | None, limit: int) -> list[E]:
-        with self._desk._view() as view:
-            query = attrs.evolve(self._query, reader=view.reader, after=after, limit=limit)
-            return cast("list[E]", view.gather(query)[0])
-
-
-@attrs.frozen(repr=False)
-class Hit(Result):
-    """A record that a search found: an organisation or a contact."""
-
-    kind: str
-    id: str
-    name: str
-    organisation_id: str | None
-    record: Entity
-
-
-@attrs.frozen(repr=False)
-class Hits(Rows[Hit]):
-    """What a search found, best first."""
-
-    rows: tuple[Hit, ...]
-
-
-@attrs.frozen(repr=False)
-class Mine(Rows[Organisation]):
-    """The organisations somebody manages or deputises for, by name."""
-
-    rows: tuple[Organisation, ...]
 
 
 class Desk:
@@ -258,7 +147,7 @@ class Desk:
             if ref is None:
                 if id is None:
                     raise ValidationError.of(kind_of(kind).name, "id", id, "give an id, or ref=(system, id)")
-                return _by_id_or_alias(view, kind, id)
+                return by_id_or_alias(view, kind, id)
             if not isinstance(ref, (tuple, list)) or len(ref) != 2 or not all(isinstance(p, str) for p in ref):  # noqa: PLR2004
                 raise ValidationError.of(kind_of(kind).name, "ref", ref, "must be (system, id there)")
             found = view.find(kind, refs={ref[0]: ref[1]})
@@ -308,12 +197,12 @@ class Desk:
         if not isinstance(limit, int) or isinstance(limit, bool) or not 0 <= limit <= PAGE:
             raise ValidationError.of("search", "limit", limit, f"must be a whole number up to {PAGE}")
         with self._view() as view:
-            return Hits(tuple(_hits(view, text, limit)))
+            return Hits(tuple(hits(view, text, limit)))
 
     def remove(self, kind: type[Entity], /, id: str) -> None:
         """Remove a record and what hangs on it; needs `ADMINISTER`. Raises NotFound, AccessDenied."""
         with self._view(write=True) as view:
-            gate.remove(view, kind_of(kind), id)
+            gate_removal.remove(view, kind_of(kind), id)
 
     def history(self, kind: type[Entity], /, id: str) -> History:
         """Return what a record has been, oldest first: who, when, why, before and after, with today's rights.
@@ -337,7 +226,7 @@ class Desk:
 
     def readable_ids(self, ids: Iterable[str]) -> list[str]:
         """Return those organisation ids of the host's own list that this desk may read, in the order given."""
-        wanted = _ids("ids", ids)
+        wanted = ids_of("ids", ids)
         with self._view() as view:
             readable = view.readable(Organisation, wanted)
             return [id for id in wanted if id in readable]
@@ -351,7 +240,7 @@ class Desk:
         with self._view() as view:
             if view.reader is None:
                 raise AccessDenied("a trusted desk is nobody who could manage an account")
-            return Mine(tuple(_mine(view, view.reader)))
+            return Mine(tuple(mine(view, view.reader)))
 
     # -- tables
 
@@ -497,7 +386,7 @@ class Desk:
 
         Those that cannot be read are left out. Raises UnknownContext.
         """
-        ids = _ids("organisations", organisations)
+        ids = ids_of("organisations", organisations)
         with self._view() as view:
             found = cards.notes_for(
                 view, self._book.providers, organisations=ids, context=context, on=self._day(on, view)
@@ -539,7 +428,7 @@ class Desk:
         """
         if not isinstance(number, str):
             raise ValidationError.of("caller", "number", number, "must be text")
-        _check_region(region)
+        check_region(region)
         with self._view() as view:
             return cards.caller(view, self._book.providers, number, region=region or self._book.region, on=view.today)
 
@@ -620,84 +509,3 @@ class Desk:
         ]
         if wrong:
             raise ValidationError(wrong)
-
-
-def _by_id_or_alias(view: View, kind: type[E], id: str) -> E:
-    """Read a record, or the one it was merged into."""
-    try:
-        return view.get(kind, id)
-    except NotFound:
-        known = view.find(Alias, old_id=id) if kind in (Organisation, Contact) else []
-    field = "organisation_id" if kind is Organisation else "contact_id"
-    target = next((found for alias in known if (found := getattr(alias, field))), None)
-    if target is None:
-        raise NotFound(kind.__name__, id)
-    return view.get(kind, target)
-
-
-def _hits(view: View, text: str, limit: int) -> Iterator[Hit]:
-    organisations, contacts, positions = view.gather(
-        view.query(Organisation, searching=text, limit=limit),
-        view.query(Contact, searching=text, limit=limit),
-        view.query(Position, searching=text, limit=limit),
-    )
-    at = {p.contact_id: p for p in reversed(cast("list[Position]", positions))}
-    known = {row.key for row in contacts}
-    reached = view.find(Contact, id=one_of([id for id in at if id not in known]))
-    ranked = []
-    for row in [*organisations, *contacts, *reached]:
-        kind = kind_of(type(row))
-        own = score(kind, row, text)
-        position = at.get(row.key) if isinstance(row, Contact) else None
-        there = score(kind_of(Position), position, text) if position is not None else None
-        best = min(rank for rank in (own, there) if rank is not None)
-        name: str = row.name  # type: ignore[attr-defined]
-        ranked.append(
-            (
-                best,
-                fold(name),
-                kind.name,
-                row.key,
-                Hit(kind.name, row.key, name, position.organisation_id if position else None, row),
-            )
-        )
-    ranked.sort(key=lambda item: item[:4])
-    yield from (item[-1] for item in ranked[:limit])
-
-
-def _mine(view: View, reader: access.Reader) -> list[Organisation]:
-    """Read the accounts of a user's own and of absent managers' assignments, and what those cover, where readable."""
-    assigned = [
-        row
-        for row in view.trusted().find(
-            Assignment,
-            user_id=one_of([reader.user.id, *reader.acts_for]),
-            role=one_of([KEY_ACCOUNT_MANAGER, DEPUTY]),
-            valid_from=at_most(view.today),
-            valid_until=at_least(view.today),
-        )
-        if row.user_id == reader.user.id or row.role == KEY_ACCOUNT_MANAGER
-    ]
-    own = {row.organisation_id for row in assigned}
-    covering = [row.organisation_id for row in assigned if row.covers_subsidiaries and row.organisation_id]
-    covered = {row.id for row in view.find(Organisation, id=below(covering)) if not row.private} if covering else set()
-    return view.find(Organisation, id=one_of([id for id in own | covered if id]), order="name")
-
-
-def _ids(name: str, given: object) -> list[str]:
-    if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
-        raise ValidationError.of("question", name, given, "must be an iterable of ids")
-    ids = list(islice(given, LIST_LIMIT + 1))
-    if len(ids) > LIST_LIMIT:
-        raise ValidationError.of("question", name, f"more than {LIST_LIMIT} ids", "ask for fewer at a time")
-    for id in ids:
-        if not isinstance(id, str):
-            raise ValidationError.of("question", name, id, "must be an id (text)")
-    return ids
-
-
-def _check_region(region: object) -> None:
-    if region is None:
-        return
-    if not isinstance(region, str) or len(region) != 2 or not region.isascii() or not region.isalpha():  # noqa: PLR2004
-        raise ValidationError.of("question", "region", region, "is no ISO 3166 alpha-2 code such as 'DE'")

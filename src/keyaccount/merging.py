@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import attrs
 
-from keyaccount import gate
+from keyaccount import gate, gate_rights
 from keyaccount.catalogue import KINDS, Kind, kind_of, referring
 from keyaccount.errors import NotFound, Problem, ValidationError, shown
 from keyaccount.model.aliases import Alias
@@ -47,7 +47,7 @@ def merge(view: View, cls: type[Entity], winner_id: str, loser_id: str) -> Merge
     if (done := _done(view, kind, winner, loser_id)) is not None:
         return done
     loser = view.get(cls, loser_id)
-    gate.need(view, kind.name, (winner_id, loser_id), Right.ADMINISTER, f"merging a {kind.name}")
+    gate_rights.need(view, kind.name, (winner_id, loser_id), Right.ADMINISTER, f"merging a {kind.name}")
     raw = view.trusted()
     winner, loser = raw.get(cls, winner_id), raw.get(cls, loser_id)
     changes = list(_changes(raw, kind, winner, loser))
@@ -72,7 +72,7 @@ def undo(view: View, act_key: str) -> tuple[Entity, ...]:
                 kept.organisation_id or kept.contact_id,
             )
             view.get(KINDS[target].cls, cast("str", owner))
-            gate.need(view, target, [cast("str", owner)], Right.ADMINISTER, "undoing a merge")
+            gate_rights.need(view, target, [cast("str", owner)], Right.ADMINISTER, "undoing a merge")
     changed_since = [name for name, was in images.items() if was[-1].act.seq != act.seq]
     if changed_since:
         known = [(k, id) for k, id in changed_since if view.reader is None or view.readable(KINDS[k].cls, [id])]

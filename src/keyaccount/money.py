@@ -121,7 +121,9 @@ class Money(Result):
             return cls(_EXACT.scaleb(Decimal(units), -SCALE), currency)
         whole, rest = divmod(units, _ONE)
         made: Money = object.__new__(cls)  # it is right already, and a portfolio has millions
-        object.__setattr__(made, "amount", _EXACT.normalize(_EXACT.scaleb(Decimal(units), -SCALE)) if rest else Decimal(whole))
+        object.__setattr__(
+            made, "amount", _EXACT.normalize(_EXACT.scaleb(Decimal(units), -SCALE)) if rest else Decimal(whole)
+        )
         object.__setattr__(made, "currency", currency)
         return made
 

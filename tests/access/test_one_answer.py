@@ -352,7 +352,7 @@ def _attempt(desk: ka.Desk, act: Callable[..., object], *given: Any) -> type[Exc
 def small_pages() -> Iterator[None]:
     """Let a `find` read few records at a time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("keyaccount.desk.PAGE", SMALL_PAGE)
+        patch.setattr("keyaccount.found.PAGE", SMALL_PAGE)
         yield
 
 

@@ -36,13 +36,14 @@ FLOORS = [
     {"asking", "rows", "scope", "evaluator", "queries", "codec", "requests"},
     {"storage"},
     {"view"},
-    {"gate", "gate_checks", "facts", "providers", "history", "merging", "reach", "rosters", "ledgers", "checkups"},
+    {"gate", "gate_checks", "gate_drafts", "gate_rights", "gate_removal", "searching", "arguments"}
+    | {"facts", "providers", "history", "merging", "reach", "rosters", "ledgers", "checkups"},
     {"sheets"},
     {"readings"},
     {"columns", "rejects", "tables", "details", "intake", "storing", "exchange", "dumps", "summing", "frames"},
     {"cards", "panel", "data_quality"},
     {"mailing"},
-    {"areas", "desk", "book", "demonstration", "terminal", "health_text", "__main__", "__init__", "testing"},
+    {"areas", "desk", "found", "book", "demonstration", "terminal", "health_text", "__main__", "__init__", "testing"},
 ]
 RULES = {
     *("charts", "access", "visibility", "responsible", "phones", "spans", "calendars", "search"),

@@ -12,7 +12,7 @@ import pytest
 import keyaccount as ka
 from golden import world as given
 from golden.world import Case, Question, Rule, World
-from keyaccount.desk import Found
+from keyaccount.found import Found
 from keyaccount.model.entity import Entity
 
 TABLE = given.read(Path(__file__).with_name("access.txt"))

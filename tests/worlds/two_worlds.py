@@ -38,7 +38,7 @@ from typing import Any, TypeAlias, TypeVar, cast
 import attrs
 
 import keyaccount as ka
-from keyaccount import desk as desks
+from keyaccount import found as founds
 from keyaccount import shapes, values
 from keyaccount.catalogue import KINDS
 from keyaccount.model.aliases import Alias
@@ -949,7 +949,7 @@ class Pair:
 
     def next_call(self) -> Call:
         """Choose the next call, the same for both sides."""
-        with steady(self.mint, page=desks.PAGE):
+        with steady(self.mint, page=founds.PAGE):
             return chosen(self.c)
 
 
@@ -1001,7 +1001,7 @@ def _side(scene: Scene, variant: Variant) -> Side:
     providers = [ka.Provider("look", look_around), ka.Provider("stumble", stumble)]
     book = ka.Book(MemoryStorage(), policy=variant.policy, region="DE", clock=lambda: MOMENT, providers=providers)
     office = book.trusted("setup")
-    with steady(Mint(1_600_000_000_000), page=desks.PAGE):
+    with steady(Mint(1_600_000_000_000), page=founds.PAGE):
         come_about(office, scene)
     office.put(attrs.evolve(office.get(ka.User, "leaver"), active=False))
     for row in office.find(ka.Organisation, category="payment"):
@@ -1941,7 +1941,7 @@ def normal(side: Side, text: str) -> str:
 @contextmanager
 def steady(mint: Mint, *, page: int) -> Iterator[None]:
     """Let ids be made in their order, and pages be of a size."""
-    homes = ((values, "time"), (values, "os"), (desks, "PAGE"))
+    homes = ((values, "time"), (values, "os"), (founds, "PAGE"))
     kept = [getattr(module, name) for module, name in homes]
     stubs = (SimpleNamespace(time_ns=mint.tick), SimpleNamespace(urandom=bytes), page)
     try:
@@ -1955,7 +1955,7 @@ def steady(mint: Mint, *, page: int) -> Iterator[None]:
 
 def observed(side: Side, call: Call) -> Outcome:
     """Make a call on one side."""
-    with steady(side.mint, page=SMALL_PAGE if call.name in PAGED else desks.PAGE):
+    with steady(side.mint, page=SMALL_PAGE if call.name in PAGED else founds.PAGE):
         found = outcome(lambda: call.make(side))
     if call.name == "the host":
         return Outcome("", found.error)

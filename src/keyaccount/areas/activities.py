@@ -15,7 +15,8 @@ from keyaccount.queries import at_most, one_of
 from keyaccount.results import Rows
 
 if TYPE_CHECKING:
-    from keyaccount.desk import Desk, Found
+    from keyaccount.desk import Desk
+    from keyaccount.found import Found
 
 import attrs
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 
-from keyaccount import gate
+from keyaccount import gate, gate_removal
 from keyaccount.calendars import ONE_DAY
 from keyaccount.catalogue import KINDS
 from keyaccount.errors import AccessDenied, NotFound, ValidationError
@@ -237,7 +237,7 @@ def end(view: View, row: Entity, last_day: date | None) -> None:
     if span.valid_until is not None and span.valid_until <= last:
         return
     if span.valid_from is not None and span.valid_from > last:
-        gate.remove(view, KINDS[type(row).__name__], row.key)
+        gate_removal.remove(view, KINDS[type(row).__name__], row.key)
     else:
         gate.put(view, [evolved(row, {"valid_until": last})])
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 import attrs
 
-from keyaccount import cards, gate
+from keyaccount import cards, gate, gate_rights
 from keyaccount import renewals as rules
 from keyaccount.calendars import Period
 from keyaccount.errors import ValidationError, shown
@@ -177,7 +177,7 @@ def _told(contract: Contract) -> str:
 def _held(view: View, renewal_id: str) -> Renewal:
     """Return a renewal that this desk may work on, as it is stored: what is masked must not be lost by a step."""
     row = view.get(Renewal, renewal_id)
-    gate.need(view, "Organisation", [row.organisation_id], Right.CHANGE, "working on a Renewal")
+    gate_rights.need(view, "Organisation", [row.organisation_id], Right.CHANGE, "working on a Renewal")
     return view.trusted().get(Renewal, row.id)
 
 
