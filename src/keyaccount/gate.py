@@ -88,7 +88,7 @@ def restore(view: View, kind: Kind, rows: Sequence[Entity], later: Later) -> int
     if problems:
         raise refusal(problems)
     if fresh:
-        view.work.unit.write(view.work.act, [Change(kind.name, row.key, None, row) for row in fresh.values()])
+        store(view, [Change(kind.name, row.key, None, row) for row in fresh.values()])
     return len(rows) - len(fresh)
 
 
@@ -101,7 +101,7 @@ def clear_furniture(view: View, kind: Kind, rows: Iterable[Entity]) -> None:
         if row.key not in wanted or attrs.evolve(wanted[row.key], version=row.version) != row
     ]
     if stale:
-        view.work.unit.write(view.work.act, [Change(kind.name, row.key, row, None) for row in stale])
+        store(view, [Change(kind.name, row.key, row, None) for row in stale])
 
 
 def resolve(view: View, later: Later) -> None:
@@ -132,7 +132,7 @@ def apply(view: View, changes: Sequence[Change], *, moves: bool = False) -> None
         shielded = isinstance(change.before, Organisation) and change.before.private
         if isinstance(change.after, Organisation) and change.after.private and not shielded:
             view.work.to_manage.setdefault(change.id, _UNMANAGED)
-    view.work.unit.write(view.work.act, changes)
+    store(view, changes)
 
 
 def _replayed(view: View, asked: tuple[Entity, ...]) -> tuple[Entity, ...]:
@@ -198,9 +198,12 @@ def _write(view: View, drafts: Sequence[Draft]) -> None:
         if isinstance(draft.after, Organisation) and draft.after.private and "private" in draft.changed:
             view.work.to_manage[draft.after.key] = _UNMANAGED
     mind_managers(view, [(draft.stored, draft.after) for draft in drafts])
-    view.work.unit.write(
-        view.work.act, [Change(draft.kind.name, draft.after.key, draft.stored, draft.after) for draft in drafts]
-    )
+    store(view, [Change(draft.kind.name, draft.after.key, draft.stored, draft.after) for draft in drafts])
+
+
+def store(view: View, changes: Sequence[Change]) -> None:
+    """Hand changes to the storage: they were authorised and checked."""
+    view.work.unit.write(view.work.act, changes)
 
 
 def mind_managers(view: View, pairs: Iterable[tuple[Entity | None, Entity | None]]) -> None:

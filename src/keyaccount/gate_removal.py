@@ -9,7 +9,7 @@ import attrs
 
 from keyaccount.catalogue import KINDS, Kind, Link, referring
 from keyaccount.errors import ValidationError
-from keyaccount.gate import mind_managers
+from keyaccount.gate import mind_managers, store
 from keyaccount.gate_rights import authorise_removal
 from keyaccount.model.activities import Activity
 from keyaccount.model.contacts import Contact, Position
@@ -51,7 +51,7 @@ def _leave(view: View, contact_id: str) -> None:
         if row.organisation_id is not None or others:
             left = attrs.evolve(row, contact_ids=others, version=row.version + 1)
             changes.append(Change("Activity", row.id, row, left))
-    view.work.unit.write(view.work.act, changes)
+    store(view, changes)
 
 
 def _write_removal(view: View, doomed: list[Entity]) -> None:
@@ -79,7 +79,7 @@ def _write_removal(view: View, doomed: list[Entity]) -> None:
     for name, (old, after) in cleared.items():
         if name not in gone:
             changes.append(Change(*name, old, attrs.evolve(after, version=old.version + 1)))
-    view.work.unit.write(view.work.act, changes)
+    store(view, changes)
 
 
 def by_id_and_kind(rows: Iterable[Entity]) -> Iterable[Entity]:
