@@ -176,7 +176,9 @@ def successors(
     for row in rows:
         for predecessor in row.predecessors:
             linked[predecessor].append(row)
-    found = {id: tuple(sorted(after, key=_by_start)) for id, after in linked.items()}
+    found = {
+        id: tuple(sorted(after, key=_by_start)) if len(after) > 1 else (after[0],) for id, after in linked.items()
+    }
     inferred = _infer(rows, linked, matching)
     return found | {id: (after,) for id, after in inferred.items()}, frozenset(inferred)
 
@@ -185,21 +187,18 @@ def _by_start(contract: Known) -> tuple[date, str]:
     return contract.start, contract.id
 
 
-class _Start(NamedTuple):
-    """When a contract starts, as a number, so that the calendar's own ends need no care."""
-
-    day: int
-    id: str
-    contract: Known
+Starts = list[tuple[int, str, Known]]
+"""Contracts by the day they start, as a number, so that the calendar's own ends need no care."""
 
 
 def _infer(rows: list[Known], named: Mapping[str, object], matching: Matching) -> dict[str, Known]:
-    pools: defaultdict[tuple[str, str], list[_Start]] = defaultdict(list)
+    pools: defaultdict[tuple[str, str], Starts] = defaultdict(list)
     for row in rows:
         if not row.predecessors:
-            pools[row.account, row.kind].append(_Start(row.start.toordinal(), row.id, row))
+            pools[row.account, row.kind].append((row.start.toordinal(), row.id, row))
     for pool in pools.values():
-        pool.sort()
+        if len(pool) > 1:
+            pool.sort()
     frames = matching.frame_parents
     ended = [
         (row.last, row.id, row)
@@ -220,26 +219,32 @@ def _infer(rows: list[Known], named: Mapping[str, object], matching: Matching) -
     return taken
 
 
-def _nearest(pool: list[_Start], row: Known, matching: Matching) -> tuple[int, int, str, Known] | None:
+def _nearest(pool: Starts, row: Known, matching: Matching) -> tuple[int, int, str, Known] | None:
     """Return the free candidate that starts nearest to the day after the end, looking both ways from it."""
     last, start = row.last, row.start
     if not pool or last is None:
         return None
     target = last.toordinal() + 1
-    low, high = target - 1 - matching.early_days, target + matching.grace_days
+    high = target + matching.grace_days
     place = middle = bisect_left(pool, (target,))
     best = None
-    while place < len(pool) and (one := pool[place]).day <= high:
-        after = one.contract
+    while place < len(pool):
+        day, id, after = pool[place]
+        if day > high:
+            break
         if after.start > start and (after.last is None or after.last > last):
-            best = (one.day - target, *one)
+            best = day - target, day, id, after
             break
         place += 1
+    low = target - 1 - matching.early_days if best is None else max(target - 1 - matching.early_days, target - best[0])
     place = middle - 1
-    while place >= 0 and (one := pool[place]).day >= low and (best is None or target - one.day <= best[0]):
-        after = one.contract
+    while place >= 0:
+        day, id, after = pool[place]
+        if day < low:
+            break
         if after.start > start and (after.last is None or after.last > last):
-            best = (target - one.day, *one)  # an earlier start, or the same with a smaller id, goes first
+            best = target - day, day, id, after  # an earlier start, or the same with a smaller id, goes first
+            low = day
         place -= 1
     return best
 
