@@ -19,7 +19,7 @@ from keyaccount.model.activities import MET, Activity
 from keyaccount.model.commerce import Invoice
 from keyaccount.model.contacts import Position
 from keyaccount.money import Money
-from keyaccount.questions import Options, Question, checked_count, checked_word
+from keyaccount.questions import Options, Question, checked_count, checked_word, of_several
 from keyaccount.ratios import Entry, Ratio
 from keyaccount.results import Result, Rows
 from keyaccount.spans import in_force
@@ -210,7 +210,7 @@ def call_to_meeting(
         key=lambda row: (row.at, row.id),
     )
     led = dict(_attributed(known, within_days, zone))
-    entries, waiting = [], False
+    entries, waiting, shared = [], False, set()
     for call in known:
         if not _is_call(call) or call.at is None or (day := day_of(call.at, zone)) not in question.period:
             continue
@@ -219,6 +219,8 @@ def call_to_meeting(
             meeting = led.get(call.id)
             waiting = waiting or (meeting is None and (on - day).days < within_days)
             unit = question.unit(account)
+            if question.is_shared(unit, day):
+                shared.add(unit)
             ids = () if meeting is None else (meeting,)
             entries.append(Entry(unit, question.parts(unit, day), int(meeting is not None), 1, ids, (call.id,)))
     return Ratio(
@@ -229,7 +231,7 @@ def call_to_meeting(
         question,
         "account" if question.level == "contract" else question.level,
         provisional=bool(question.unfinished) or waiting,
-        remarks=question.unfinished,
+        remarks=(*question.unfinished, *of_several(shared)),
     ).figure(entries)
 
 

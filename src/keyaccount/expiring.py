@@ -1,24 +1,20 @@
-"""Which contracts need somebody: due soon, expired and not renewed, and how fast the first action came."""
+"""Which contracts need somebody: due soon, or expired and not renewed."""
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
-from fractions import Fraction
 from typing import Unpack
 
 import attrs
 
 from keyaccount.calendars import Period
 from keyaccount.contracts import LEAD_DAYS, Lead, alert_before, deadline_of, state_of
-from keyaccount.deadlines import notice_deadline
 from keyaccount.evidence import Excluded, left_out
 from keyaccount.figures import Figure, Figures, Records, Value, rounded, shown_in_order
 from keyaccount.model.contracts import Contract
 from keyaccount.money import Money
-from keyaccount.questions import Options, Question, checked_count
+from keyaccount.questions import Options, Question, checked_count, of_several
 from keyaccount.ratios import OVERLAP, Amount, Sum
 from keyaccount.results import Result, Rows
 from keyaccount.succession import Standing, yearly
@@ -180,7 +176,8 @@ def expired_unrenewed(contracts: Iterable[Contract], *, on: date, **options: Unp
             amounts.append(Amount(row.known.account, rows[-1].parts, exact, row.known.id, currency))
     rows.sort(key=lambda row: (row.days, row.contract_id))
     worth = Sum("", "", "", question).figure(amounts)
-    whole = attrs.evolve(_count(rows, worth, question), excluded=excluded.told(sorts=True))
+    shared = of_several(row.organisation_id for row in rows if question.is_shared(row.organisation_id, row.ended_on))
+    whole = attrs.evolve(_count(rows, worth, question), excluded=excluded.told(sorts=True), remarks=shared)
     if question.by is None:
         return whole
     names = shown_in_order({part: None for row in rows for part in row.parts})
@@ -189,7 +186,7 @@ def expired_unrenewed(contracts: Iterable[Contract], *, on: date, **options: Unp
         for name in names
     ]
     overlap = (OVERLAP,) if question.by == "group" else ()
-    return attrs.evolve(whole, parts=Figures(tuple(parts)), remarks=overlap)
+    return attrs.evolve(whole, parts=Figures(tuple(parts)), remarks=(*whole.remarks, *overlap))
 
 
 def _part(worth: Figure, name: str) -> Figure | None:
@@ -229,187 +226,3 @@ def _count(rows: list[ExpiredContract], worth: Figure | None, question: Question
         attribution=question.attribution,
         beside=FrozenMap(values),
     )
-
-
-# ---- the first action ----------------------------------------------------------------------------------------------
-
-
-@attrs.frozen(repr=False)
-class Alert(Result):
-    """A contract whose renewal was to be worked on from a day."""
-
-    contract_id: str
-    organisation_id: str
-    raised_on: date
-
-
-@attrs.frozen(repr=False)
-class Action(Result):
-    """Something that qualifies as action: a workflow step of one contract, or an activity on the whole account.
-
-    Whether an activity qualifies (by the manager, a deputy or the team, no automatic mail) is the caller's to say.
-    """
-
-    organisation_id: str
-    day: date
-    contract_id: str | None = None
-
-
-@attrs.frozen(repr=False)
-class FirstAction(Result):
-    """An alert and the days to its first action: 0 if it came before, None (see `age`) while there is none."""
-
-    contract_id: str
-    organisation_id: str
-    raised_on: date
-    acted_on: date | None
-    days: int | None
-    age: int
-    parts: tuple[str, ...] = ()
-
-
-@attrs.frozen(repr=False)
-class FirstActions(Rows[FirstAction]):
-    """Alerts with their first actions, by day of the alert."""
-
-    rows: tuple[FirstAction, ...]
-
-
-def alerts(
-    contracts: Iterable[Contract],
-    period: Period | tuple[date, date],
-    *,
-    on: date,
-    lead: Lead = LEAD_DAYS,
-    **options: Unpack[Options],
-) -> tuple[Alert, ...]:
-    """Return the alerts that fall into a period: the lead before each notice deadline that somebody had to decide on.
-
-    A contract that was terminated or renewed by that day has none.
-    """
-    question = Question.of(period, on, options)
-    found = []
-    for batch in question.standings(contracts, left_out()):
-        for row in batch:
-            found += [
-                Alert(row.known.id, row.known.account, day)
-                for day in _alert_days(row, question.period, lead)
-                if day in question.period and day <= on and question.asks_for(row.known.account, day)
-            ]
-    return tuple(sorted(found, key=lambda one: (one.raised_on, one.contract_id)))
-
-
-def _alert_days(row: Standing, period: Period, lead: Lead) -> Iterator[date]:
-    known, ends = row.known, row.known.ends
-    if ends is None or row.end is None:
-        return
-    decided = [day for day in (known.noticed, *(after.signed for after in row.successors)) if day is not None]
-    for end in ends.between(period.start, row.end):
-        day = alert_before(notice_deadline(end, ends.notice), known.kind, known.account, lead)
-        if end < row.end or not decided or day < min(decided):
-            yield day
-
-
-def first_actions(
-    raised: Iterable[Alert],
-    actions: Iterable[Action],
-    period: Period | tuple[date, date],
-    *,
-    on: date,
-    lead_days: int = LEAD_DAYS,
-    **options: Unpack[Options],
-) -> FirstActions:
-    """Return the first qualifying action for each alert of a period; an action counts from `lead_days` before it."""
-    question = Question.of(period, on, options)
-    by_contract: defaultdict[tuple[str, str | None], list[date]] = defaultdict(list)
-    for action in actions:
-        if action.day <= on:
-            by_contract[action.organisation_id, action.contract_id].append(action.day)
-    for days in by_contract.values():
-        days.sort()
-    rows = []
-    for alert in sorted(raised, key=lambda one: (one.raised_on, one.contract_id)):
-        account, day = alert.organisation_id, alert.raised_on
-        if day in question.period and day <= on and question.asks_for(account, day):
-            since = day - timedelta(min(lead_days, (day - date.min).days))
-            both = (by_contract.get((account, of), []) for of in (None, alert.contract_id))
-            acted = min((days[n] for days in both if (n := bisect_left(days, since)) < len(days)), default=None)
-            taken = None if acted is None else max(0, (acted - day).days)
-            parts = question.parts(account, day)
-            rows.append(FirstAction(alert.contract_id, account, day, acted, taken, (on - day).days, parts))
-    return FirstActions(tuple(rows))
-
-
-def days_to_first_action(
-    contracts: Iterable[Contract],
-    period: Period | tuple[date, date],
-    *,
-    on: date,
-    actions: Iterable[Action],
-    raised: Iterable[Alert] | None = None,
-    target_days: int = 14,
-    lead_days: int = LEAD_DAYS,
-    **options: Unpack[Options],
-) -> Figure:
-    """Return the median of whole days from an alert to the first qualifying action, of the alerts of a period.
-
-    `raised` are the alerts; where they are not kept, they are those the contracts' deadlines give. Alerts without an
-    action are open: never dropped, never taken as 0, but counted and listed with their age. The mean, and the share
-    within the target (of those acted on, and those open for longer than the target), stand beside.
-    """
-    question = Question.of(period, on, options)
-    checked_count("target_days", target_days)
-    found = alerts(contracts, period, on=on, lead=lead_days, **options) if raised is None else raised
-    rows = list(first_actions(found, actions, period, on=on, lead_days=lead_days, **options))
-    whole = _waited(rows, question, target_days)
-    if question.by is None:
-        return whole
-    names = shown_in_order({part: None for row in rows for part in row.parts})
-    parts = [
-        attrs.evolve(_waited([row for row in rows if name in row.parts], question, target_days), part=name)
-        for name in names
-    ]
-    return attrs.evolve(whole, parts=Figures(tuple(parts)))
-
-
-def _waited(rows: list[FirstAction], question: Question, target_days: int) -> Figure:
-    acted = sorted(row.days for row in rows if row.days is not None)
-    waiting = [row for row in rows if row.days is None]
-    tried = len(acted) + sum(row.age > target_days for row in waiting)
-    in_time = sum(days <= target_days for days in acted)
-    beside: dict[str, Value] = {
-        "mean": Fraction(sum(acted), len(acted)) if acted else None,
-        "acted": len(acted),
-        "open": len(waiting),
-        "proactive": sum(row.acted_on is not None and row.acted_on < row.raised_on for row in rows),
-        "within target": Fraction(in_time, tried) if tried else None,
-    }
-    listed = ", ".join(f"{row.contract_id} ({row.age} days)" for row in waiting)
-    return Figure(
-        "Days to first action",
-        _median(acted),
-        reason=None if acted else "no alert was acted on" if rows else "no alert in the period",
-        records=Records(
-            tuple(row.contract_id for row in rows if row.days is not None), tuple(row.contract_id for row in rows)
-        ),
-        accounts=Records(
-            tuple(dict.fromkeys(row.organisation_id for row in rows if row.days is not None)),
-            tuple(dict.fromkeys(row.organisation_id for row in rows)),
-        ),
-        provisional=bool(waiting),
-        definition="whole calendar days from the alert to the first qualifying action, 0 where it came before; the "
-        f"median of those acted on. Within target: {target_days} days",
-        period=question.period,
-        level="contract",
-        on=question.on,
-        attribution=question.attribution,
-        beside=FrozenMap(beside),
-        remarks=(f"Open, with their age: {listed}.",) if waiting else (),
-    )
-
-
-def _median(days: list[int]) -> Fraction | None:
-    if not days:
-        return None
-    middle = len(days) // 2
-    return Fraction(days[middle]) if len(days) % 2 else Fraction(days[middle - 1] + days[middle], 2)

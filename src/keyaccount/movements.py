@@ -20,8 +20,8 @@ from keyaccount.evidence import Excluded, Gathered, left_out
 from keyaccount.figures import Figure, one_currency, rounded, rounded_together, shown_in_order
 from keyaccount.model.contracts import Contract
 from keyaccount.money import Money
-from keyaccount.questions import Options, Question, checked_word
-from keyaccount.ratios import Amount, Sum
+from keyaccount.questions import Options, Question, checked_word, of_several
+from keyaccount.ratios import OVERLAP, Amount, Sum
 from keyaccount.results import Result, Rows
 from keyaccount.succession import Standing, yearly
 
@@ -45,15 +45,15 @@ def recurring(
     """
     checked_word("per", per, _MONTHS)
     question = Question.of(_day(on), on, options)
-    excluded, accounts = left_out(), set[str]()
-    amounts = _amounts(contracts, question, excluded, accounts, 1 if per == "year" else Fraction(1, 12))
+    excluded, shared = left_out(), set[str]()
+    amounts = _amounts(contracts, question, excluded, shared, 1 if per == "year" else Fraction(1, 12))
     figure = Sum(
         name=f"Recurring value a {per}",
         definition=f"of the contracts in force on the day: value divided by months of term, times {_MONTHS[per]}",
         empty="no contract in force has recurring value",
         question=question,
     ).figure(amounts if question.grouped else sorted(amounts, key=_by_contract))
-    remarks = (*question.shared(accounts, on), *figure.remarks)
+    remarks = (*of_several(shared), *figure.remarks)
     return attrs.evolve(figure, excluded=excluded.told(sorts=True), remarks=remarks)
 
 
@@ -69,7 +69,7 @@ def _amounts(
     contracts: Iterable[Contract],
     question: Question,
     excluded: Gathered[Excluded],
-    accounts: set[str],
+    shared: set[str],
     factor: Units,
 ) -> Iterator[Amount]:
     on, rates = question.on, question.rates
@@ -82,8 +82,8 @@ def _amounts(
             if units is None or value is None:
                 excluded.extend((_not_recurring(row),))
                 continue
-            if question.by in ("manager", "unit"):
-                accounts.add(account)
+            if question.is_shared(account, on):
+                shared.add(account)
             exact = rates.convert(units, value.currency, on) * factor
             parts = question.parts(account, on)
             yield Amount(account, parts, exact, row.known.id, rates.target(value.currency))
@@ -289,7 +289,8 @@ def _kind(had: bool, has: bool, ever: bool, moved: Units) -> str:  # noqa: FBT00
 def _told(found: list[_Moved], question: Question, excluded: Sequence[Excluded]) -> Movements:
     currencies = {one for moved in found for one in moved.currencies} or {question.currency or ""}
     currency = one_currency(currencies, "portfolio")
-    remarks = (*question.unfinished, *question.shared((one.account for one in found), question.closing or date.min))
+    shared = question.shared((one.account for one in found), question.closing or date.min)
+    remarks = (*question.unfinished, *shared, *((OVERLAP,) if question.by == "group" else ()))
     if not currency:
         nothing = "no contract has recurring value"
         when = question.period, question.on

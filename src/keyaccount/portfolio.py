@@ -15,17 +15,8 @@ from keyaccount.accounts import Accounts
 from keyaccount.attention import Contacted, Coverage, call_to_meeting, coverage, days_since_contact, last_contacts
 from keyaccount.concentration import concentration, concentration_of, concentration_windows
 from keyaccount.decline import decline_of, decline_windows, order_decline
-from keyaccount.expiring import (
-    Action,
-    Alert,
-    alerts,
-    days_to_first_action,
-    due,
-    expired,
-    expired_unrenewed,
-    first_actions,
-    notice_deadlines,
-)
+from keyaccount.expiring import due, expired, expired_unrenewed, notice_deadlines
+from keyaccount.first_actions import Action, Alert, alerts, days_to_first_action, first_actions
 from keyaccount.margins import contribution_margin, discount_depth
 from keyaccount.movements import Movement, Movements, movements, recurring
 from keyaccount.opportunities import StaleOpportunities, pipeline, to_update, win_ratio

@@ -142,13 +142,14 @@ class Question:
             return True
         return self.accounts.belongs(account, self.group, self.on if self.attribution == "now" else then)
 
-    def shared(self, accounts: Iterable[str], then: date) -> tuple[str, ...]:
-        """Remark which accounts several managers share: the leading one counts."""
-        if self.by not in ("manager", "unit"):
-            return ()
+    def is_shared(self, account: str, then: date) -> bool:
+        """Say whether several managers share an account on the metric's day, or now, where the split asks for one."""
         day = self.on if self.attribution == "now" else then
-        found = sorted({one for one in accounts if self.accounts.is_shared(one, day)})
-        return (f"Shared by several managers, counted for the leading one: {', '.join(found)}.",) if found else ()
+        return self.by in ("manager", "unit") and self.accounts.is_shared(account, day)
+
+    def shared(self, accounts: Iterable[str], then: date) -> tuple[str, ...]:
+        """Remark which accounts several managers share."""
+        return of_several(account for account in accounts if self.is_shared(account, then))
 
     def standings(self, contracts: Iterable[Contract], excluded: Gathered[Excluded]) -> Iterator[list[Standing]]:
         """Yield the contracts that count with what followed them: all at once, or account by account.
@@ -170,6 +171,12 @@ class Question:
                 raise ValidationError.of("portfolio", "grouped", account, "comes again; sort by organisation_id")
             seen.add(account)
             yield batch
+
+
+def of_several(accounts: Iterable[str]) -> tuple[str, ...]:
+    """Remark which accounts several managers share: the leading one counts."""
+    found = sorted(set(accounts))
+    return (f"Shared by several managers, counted for the leading one: {', '.join(found)}.",) if found else ()
 
 
 def _day_before(day: date) -> date | None:

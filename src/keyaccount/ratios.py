@@ -41,7 +41,7 @@ class Entry(NamedTuple):
 
 
 class _Tally:
-    """Entries added up as they come. Those of one unit stand together, so that a unit is named once.
+    """Entries added up as they come; a unit whose entries stand together is named once.
 
     `decided` are both sides of what is not pending. From the second currency on each has a tally of its own.
     """
@@ -124,7 +124,7 @@ class _Tally:
 
 @attrs.frozen
 class Ratio:
-    """A share of counted entries, and how it is told."""
+    """A share of counted entries, and how it is told; `together` where the entries of a unit stand together."""
 
     name: str
     definition: str
@@ -134,6 +134,7 @@ class Ratio:
     excluded: Sequence[Excluded] = ()
     provisional: bool = False
     remarks: tuple[str, ...] = ()
+    together: bool = False
 
     def figure(self, entries: Iterable[Entry]) -> Figure:
         """Return the figure of all entries, with its parts where a split was asked for."""
@@ -162,7 +163,7 @@ class Ratio:
             self.name,
             None,
             records=Records(tally.counted.told(), tally.out_of.told()),
-            accounts=Records(tally.with_some.told(), tally.units.told()) if counts_units else Records(),
+            accounts=Records(self._named(tally.with_some), self._named(tally.units)) if counts_units else Records(),
             provisional=self.provisional or tally.provisional,
             definition=self.definition,
             period=question.period,
@@ -179,6 +180,11 @@ class Ratio:
         value = Fraction(tally.top) / tally.bottom if tally.bottom else None
         reason = None if tally.bottom else self.empty
         return attrs.evolve(figure, value=value, numerator=sides[0], denominator=sides[1], reason=reason)
+
+    def _named(self, units: Gathered[str]) -> Sequence[str]:
+        """Return the units, each once."""
+        found = units.told()
+        return found if self.together else tuple(dict.fromkeys(found))
 
 
 def _adding_up(parts: list[Figure], tallies: list[_Tally], whole: Figure) -> Iterator[Figure]:

@@ -16,7 +16,7 @@ from keyaccount.contracts import Outcome, outcomes_of
 from keyaccount.evidence import Excluded, Gathered, left_out
 from keyaccount.figures import Figure, one_currency
 from keyaccount.model.contracts import Contract
-from keyaccount.questions import Options, Question, checked_word
+from keyaccount.questions import Options, Question, checked_word, of_several
 from keyaccount.ratios import Entry, Ratio
 from keyaccount.succession import Known, Standing, yearly
 
@@ -61,8 +61,8 @@ def renewal_rate(
     question = Question.of(period, on, options)
     checked_word("measure", measure, MEASURES)
     level = "contract" if measure == "value" else question.level
-    excluded = left_out()
-    due = _due(contracts, question, excluded, tacit=tacit)
+    excluded, shared = left_out(), set[str]()
+    due = _due(contracts, question, excluded, shared, tacit=tacit)
     figure = Ratio(
         name="Renewal rate" + {"account": " of accounts", "parent": " of parents", "contract": " of contracts"}[level]
         if measure == "count"
@@ -70,11 +70,12 @@ def renewal_rate(
         definition=_RENEWED["value" if measure == "value" else level]
         + _DUE
         + ("" if tacit else "; rolls are left out"),
-        empty="no contract was due",
+        empty="no contract was due" if measure == "count" else "no contract with recurring value was due",
         question=question,
         level=level,
+        together=True,
     ).figure(_worth(due, question, excluded) if measure == "value" else _counted(due, question))
-    return attrs.evolve(figure, excluded=excluded.told(sorts=True))
+    return attrs.evolve(figure, excluded=excluded.told(sorts=True), remarks=(*of_several(shared), *figure.remarks))
 
 
 class _Due:
@@ -91,9 +92,9 @@ class _Due:
 
 
 def _due(
-    contracts: Iterable[Contract], question: Question, excluded: Gathered[Excluded], *, tacit: bool
+    contracts: Iterable[Contract], question: Question, excluded: Gathered[Excluded], shared: set[str], *, tacit: bool
 ) -> Iterator[_Due]:
-    """Yield what was due; open-ended contracts in force in the period are excluded."""
+    """Yield what was due; open-ended contracts in force in the period are excluded, shared accounts noted."""
     period, grace = question.period, question.matching.grace_days
     for found in question.standings(contracts, excluded):
         rows = []
@@ -109,6 +110,7 @@ def _due(
                 for outcome in outcomes_of(row, period, question.on, grace)
                 if (tacit or not outcome.tacit) and question.asks_for(outcome.organisation_id, outcome.due_on)
             ]
+        shared.update(one.organisation_id for _, one in rows if question.is_shared(one.organisation_id, one.due_on))
         yield _Due(found, rows)
 
 

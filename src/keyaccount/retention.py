@@ -13,7 +13,7 @@ from keyaccount.calendars import Period
 from keyaccount.evidence import Excluded, Gathered, left_out
 from keyaccount.figures import Figure
 from keyaccount.model.contracts import Contract
-from keyaccount.questions import Options, Question
+from keyaccount.questions import Options, Question, of_several
 from keyaccount.ratios import Entry, Ratio
 from keyaccount.succession import Standing, yearly
 
@@ -39,7 +39,7 @@ def account_retention(
     >>> account_retention([old], Period.year(2026), on=date(2027, 1, 1)).value
     Fraction(1, 1)
     """
-    question, excluded, accounts = Question.of(period, on, options), left_out(), set[str]()
+    question, excluded, shared = Question.of(period, on, options), left_out(), set[str]()
     counted = _COUNTED[question.level]
     figure = Ratio(
         name="Account retention" if question.level == "account" else f"Retention of {question.level}s",
@@ -48,6 +48,7 @@ def account_retention(
         question=question,
         level=question.level,
         provisional=bool(question.unfinished),
+        together=True,
     ).figure(
         Entry(
             unit,
@@ -57,9 +58,9 @@ def account_retention(
             sorted(one.after),
             sorted(one.before),
         )
-        for unit, one in _cohort(contracts, question, excluded, accounts)
+        for unit, one in _cohort(contracts, question, excluded, shared)
     )
-    return _told(figure, question, excluded, accounts)
+    return _told(figure, question, excluded, shared)
 
 
 def gross_retention(
@@ -86,7 +87,7 @@ def net_retention(
 def _retention(
     contracts: Iterable[Contract], period: Period | tuple[date, date], on: date, options: Options, *, gross: bool
 ) -> Figure:
-    question, excluded, accounts = Question.of(period, on, options), left_out(), set[str]()
+    question, excluded, shared = Question.of(period, on, options), left_out(), set[str]()
     kept_is = "the lesser of its recurring value at the start and at the end" if gross else "its value at the end"
     counted = {"account": "account", "parent": "ultimate parent", "contract": "contract with its successors"}
     figure = Ratio(
@@ -97,13 +98,14 @@ def _retention(
         question=question,
         level=question.level,
         provisional=bool(question.unfinished),
-    ).figure(_kept(_cohort(contracts, question, excluded, accounts, values=True), question, excluded, gross=gross))
-    return _told(figure, question, excluded, accounts)
+        together=True,
+    ).figure(_kept(_cohort(contracts, question, excluded, shared, values=True), question, excluded, gross=gross))
+    return _told(figure, question, excluded, shared)
 
 
-def _told(figure: Figure, question: Question, excluded: Gathered[Excluded], accounts: Iterable[str]) -> Figure:
+def _told(figure: Figure, question: Question, excluded: Gathered[Excluded], shared: Iterable[str]) -> Figure:
     """Add what was learnt on the way: what was left out, and which accounts are shared."""
-    remarks = *question.unfinished, *question.shared(accounts, question.period.start), *figure.remarks
+    remarks = *question.unfinished, *of_several(shared), *figure.remarks
     return attrs.evolve(figure, excluded=excluded.told(sorts=True), remarks=remarks)
 
 
@@ -114,9 +116,10 @@ def _kept(
         parts = question.parts(one.account, question.period.start)
         if not any(balance.amount for balance in one.start.values()):
             excluded.extend((Excluded(unit, "no recurring value at the start"),))
-        for currency, start in sorted(one.start.items()):
-            if start.amount:
-                end = one.end.get(currency) or _Balance()
+            continue
+        for currency in sorted({*one.start, *one.end}):  # one that came later has no rate to the earlier: it is told
+            start, end = one.start.get(currency) or _Balance(), one.end.get(currency) or _Balance()
+            if start.amount or end.amount:
                 kept = min(start.amount, end.amount) if gross else end.amount
                 yield Entry(unit, parts, kept, start.amount, sorted(end.ids), sorted(start.ids), currency)
 
@@ -149,13 +152,13 @@ def _cohort(
     contracts: Iterable[Contract],
     question: Question,
     excluded: Gathered[Excluded],
-    accounts: set[str],
+    shared: set[str],
     *,
     values: bool = False,
 ) -> Iterator[tuple[str, _Member]]:
     """Yield who had contracts in force at the start, in order, with what they had then and at the end.
 
-    Where contracts come account by account, so do they. `accounts` takes their accounts, where they may be shared.
+    Where contracts come account by account, so do they. `shared` takes the accounts that several managers share.
     """
     found: dict[str, _Member] = {}
 
@@ -163,8 +166,8 @@ def _cohort(
         for unit in sorted(found):
             one = found[unit]
             if one.before:
-                if question.by in ("manager", "unit"):
-                    accounts.add(one.account)
+                if question.is_shared(one.account, question.period.start):
+                    shared.add(one.account)
                 yield unit, one
         found.clear()
 

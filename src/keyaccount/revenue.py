@@ -17,7 +17,7 @@ from keyaccount.figures import Figure, Figures, Records, Value, rounded, rounded
 from keyaccount.model.commerce import Invoice, Order
 from keyaccount.money import Money
 from keyaccount.questions import Options, Question
-from keyaccount.ratios import Entry, Ratio
+from keyaccount.ratios import OVERLAP, Entry, Ratio
 from keyaccount.turnover import (
     Basis,
     Sums,
@@ -36,7 +36,6 @@ from keyaccount.values import FrozenMap
 
 NOW, BEFORE = "12 months", "12 months before"
 YEAR = 12
-_OVERLAP = "The parts overlap: an account may be in several groups."
 _GROWTH = (
     "turnover of the 12 months up to the day, which is not part of them, less that of the 12 months before, divided "
     "by the latter; net of tax, credit notes netted. The records are the documents of both windows"
@@ -263,7 +262,7 @@ def _split(whole: Figure, rows: Sequence[_Valued], question: Question, currencie
     names = shown_in_order(by_part)
     parts = [attrs.evolve(_average(by_part[name], question, currencies), part=name, remarks=()) for name in names]
     if question.by == "group":
-        return attrs.evolve(whole, parts=Figures(tuple(parts)), remarks=(*whole.remarks, _OVERLAP))
+        return attrs.evolve(whole, parts=Figures(tuple(parts)), remarks=(*whole.remarks, OVERLAP))
     if isinstance(whole.numerator, Money):
         exact = [sum(units for row in by_part[name] for units in row.units.values()) for name in names]
         parts = list(_adding_up(parts, exact, whole.numerator))

@@ -166,21 +166,30 @@ def successors(
 ) -> tuple[dict[str, tuple[Known, ...]], frozenset[str]]:
     """Return the successors of each contract that has some, and the contracts whose successor is inferred.
 
-    Links come first. Inference is for a contract nobody names; it uses contracts that name nobody, start after its
-    start and end after its end, of the same organisation and kind, from `early_days` before its end to `grace_days`
-    after the day that follows. Contracts are taken by end and id; each takes the free candidate nearest to the day
-    after its end, then by start and id. An auto-renewing contract nobody terminated goes on by itself.
+    Links come first; one to a contract that starts later is none. Inference is for a contract nobody names; it uses
+    contracts that name nobody, start after its start and end after its end, of the same organisation and kind, from
+    `early_days` before its end to `grace_days` after the day that follows. Contracts are taken by end and id; each
+    takes the free candidate nearest to the day after its end, then by start and id. An auto-renewing contract nobody
+    terminated goes on by itself.
     """
     rows = list(contracts)
     linked: defaultdict[str, list[Known]] = defaultdict(list)
-    for row in rows:
+    linking = [row for row in rows if row.predecessors]
+    by_id = {row.id: row for row in rows} if linking else {}
+    for row in linking:
         for predecessor in row.predecessors:
-            linked[predecessor].append(row)
-    found = {
-        id: tuple(sorted(after, key=_by_start)) if len(after) > 1 else (after[0],) for id, after in linked.items()
-    }
+            if _may_succeed(row, by_id.get(predecessor)):
+                linked[predecessor].append(row)
+    found = {id: tuple(sorted(after, key=_by_start)) if len(after) > 1 else (after[0],) for id, after in linked.items()}
     inferred = _infer(rows, linked, matching)
     return found | {id: (after,) for id, after in inferred.items()}, frozenset(inferred)
+
+
+def _may_succeed(row: Known, before: Known | None) -> bool:
+    """Say whether a contract can follow one it names: it starts no earlier, and they do not name each other."""
+    if before is None or row.start > before.start:
+        return True
+    return row.start == before.start and row.id not in before.predecessors
 
 
 def _by_start(contract: Known) -> tuple[date, str]:

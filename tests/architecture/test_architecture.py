@@ -20,7 +20,17 @@ FLOORS = [
     {"catalogue"},
     {"access", "search", "responsible", "visibility", "charts", "succession", "contracts"},
     {"figures", "accounts", "questions", "ratios", "renewals"},
-    {"renewal_rate", "retention", "movements", "expiring", "turnover", "revenue", "decline", "concentration"}
+    {
+        "renewal_rate",
+        "retention",
+        "movements",
+        "expiring",
+        "first_actions",
+        "turnover",
+        "revenue",
+        "decline",
+        "concentration",
+    }
     | {
         "margins",
         "opportunities",
@@ -48,7 +58,17 @@ FLOORS = [
 RULES = {
     *("charts", "access", "visibility", "responsible", "phones", "spans", "calendars", "search"),
     *("deadlines", "succession", "contracts", "evidence", "figures", "accounts", "questions", "ratios"),
-    *("renewal_rate", "retention", "movements", "expiring", "turnover", "revenue", "decline", "concentration"),
+    *(
+        "renewal_rate",
+        "retention",
+        "movements",
+        "expiring",
+        "first_actions",
+        "turnover",
+        "revenue",
+        "decline",
+        "concentration",
+    ),
     *("margins", "opportunities", "attention", "billing", "promises", "actions", "health_page", "health_rows"),
     *("portfolio", "health", "renewals"),
 }

@@ -309,7 +309,8 @@ def test_raised_renewals_count_as_they_were_raised(desk: ka.Desk, office: ka.Des
     over = ka.Renewal("r2", "acme", "a1", state="superseded", steps=(step(13, "alerted", "superseded", None),), **days)
     figure = waited(desk, worked, over)
     assert (figure.value, figure.records.numerator) == (2, ("g1",))
-    assert figure.remarks == ("Open, with their age: s1 (385 days), a1 (376 days).",)
+    assert figure.remarks == ("Open, with their age: s1 (385 days).",)
+    assert figure.excluded == (("a1", "over on 2025-11-13, before anybody acted"),)
     hidden = ka.Renewal("r3", "hush", "h1", **days, steps=(step(12, "alerted", "agreed", "kurt"),))
     assert waited(desk, hidden) == figure
     assert waited(office) != figure

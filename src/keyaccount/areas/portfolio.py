@@ -130,7 +130,7 @@ class Portfolio:
                 found.contracts,
                 window,
                 actions=[*_steps(view, raised), *_activities(view, found, window, lead_days)],
-                raised=_alerts(found, raised, window, lead, options),
+                raised=_alerts(found, raised, window, lead, _over(raised, view), **options),
                 target_days=target_days,
                 lead_days=lead_days,
                 **options,
@@ -288,7 +288,7 @@ class Portfolio:
 
 
 def _alerts(
-    found: Roster, raised: Sequence[Renewal], period: Period, lead: Lead, options: dict[str, Any]
+    found: Roster, raised: Sequence[Renewal], period: Period, lead: Lead, over: Mapping[str, date], **options: Any
 ) -> list[portfolio.Alert]:
     """Return the alerts of a period: as they were raised, and as the contracts say where none was raised."""
     counted = {row.id for row in found.contracts}
@@ -296,12 +296,18 @@ def _alerts(
     said = portfolio.alerts(found.contracts, period, lead=lead, **options)
     return [
         *(
-            portfolio.Alert(row.contract_id, row.organisation_id, row.raised_on)
+            portfolio.Alert(row.contract_id, row.organisation_id, row.raised_on, over.get(row.id))
             for row in raised
             if row.raised_on is not None and row.contract_id in counted
         ),
         *(alert for alert in said if (alert.contract_id, alert.raised_on) not in known),
     ]
+
+
+def _over(raised: Sequence[Renewal], view: View) -> dict[str, date]:
+    """Return the days on which renewals were superseded."""
+    ends = ((row.id, step) for row in raised for step in row.steps if step.to == "superseded")
+    return {id: day for id, step in ends if (day := day_of(step.at, view)) is not None}
 
 
 def _steps(view: View, raised: Sequence[Renewal]) -> Iterator[portfolio.Action]:

@@ -121,7 +121,8 @@ class RenewalWork:
         """Write the contract that follows, and end the renewal as signed and archived: all in one transaction.
 
         The contract renewed is added to its predecessors; without a day of signing it is signed today. It must be of
-        the same organisation. Needs `CHANGE`. Raises NotFound, AccessDenied, ValidationError, ConflictError.
+        the same organisation, and start no earlier than the one it renews. Needs `CHANGE`. Raises NotFound,
+        AccessDenied, ValidationError, ConflictError.
         """
         if not isinstance(contract, Contract):
             raise ValidationError.of("Renewal", "contract", contract, "must be a Contract")
@@ -133,6 +134,10 @@ class RenewalWork:
                 whose = "must be that of the contract it renews"
                 named = f"Contract {shown(contract.id)}"
                 raise ValidationError.of(named, "organisation_id", contract.organisation_id, whose)
+            (old,) = view.trusted().find(Contract, id=row.contract_id)
+            if contract.starts_on is not None and old.starts_on is not None and contract.starts_on < old.starts_on:
+                why = f"lies before {old.starts_on}, the first day of the contract it renews"
+                raise ValidationError.of(f"Contract {shown(contract.id)}", "starts_on", str(contract.starts_on), why)
             step = _step(view, row, "signed", None)
             before = tuple(dict.fromkeys((*contract.predecessor_ids, row.contract_id)))
             signed = contract.signed_on or view.today
