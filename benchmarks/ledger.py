@@ -1,4 +1,4 @@
-"""Customers with a ledger to measure on: each with a hundred invoices over five years, orders, contracts, calls, plans."""
+"""Customers with a ledger to measure on: each with invoices over five years, orders, contracts, calls, plans."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import keyaccount as ka
 from keyaccount.model.entity import Entity
 
 ON = date(2026, 11, 23)
-INVOICES, ORDERS, CALLS, USERS = 100, 10, 5, 50
+ORDERS, CALLS, USERS = 10, 5, 50
 DAYS = 5 * 365
-_CENTS = 2_000_000
+_CENTS, CURRENCY = 2_000_000, "EUR"
 
 
 def clock() -> datetime:
@@ -26,48 +26,45 @@ def account(n: int) -> str:
     return f"K-{n:06d}"
 
 
-def currency_of(n: int, currencies: int) -> str:
-    """Return what an account is billed in: of two currencies, every tenth account has the other."""
-    return "USD" if currencies > 1 and n % 10 == 0 else "EUR"
+def opened(path: Path, *, closed: bool = False) -> ka.Book:
+    """Open a file; under a closed policy a user reads what is assigned."""
+    return ka.open(path, clock=clock, policy=ka.AccessPolicy(default=None if closed else ka.Right.READ))
 
 
-def opened(path: Path, accounts: int, *, closed: bool = False) -> ka.Book:
-    """Open the file of so many accounts; under a closed policy a user reads what is assigned."""
-    policy = ka.AccessPolicy(default=None if closed else ka.Right.READ)
-    return ka.open(path / f"ledger-{accounts}.sqlite", clock=clock, policy=policy)
+def made(folder: Path, accounts: int, invoices: int = 100) -> Path:
+    """Make the file of so many accounts with so many invoices each, where it is not there yet.
 
-
-def made(path: Path, accounts: int, currencies: int = 1) -> Path:
-    """Make the file of so many accounts, where it is not there yet; a million invoices take some minutes."""
-    target = path / f"ledger-{accounts}.sqlite"
+    A million invoices take some minutes. About one invoice of an account was never paid, however many it has.
+    """
+    target = folder / f"ledger-{accounts}-{invoices}.sqlite"
     if not target.exists():
         unfinished = target.with_suffix(".unfinished")
         unfinished.unlink(missing_ok=True)
         with ka.open(unfinished, clock=clock) as book:
             office = book.trusted("benchmark")
             office.put(*(ka.User(f"p{n}", name=f"Person {n}") for n in range(USERS)))
-            office.put_many(_records(accounts, currencies))
+            office.put_many(_records(accounts, invoices))
         unfinished.rename(target)
     return target
 
 
-def _records(accounts: int, currencies: int) -> Iterator[Entity]:
+def _records(accounts: int, invoices: int) -> Iterator[Entity]:
     dice = random.Random(accounts)  # noqa: S311 - a world for measuring, no secret
     for n in range(accounts):
         yield ka.Organisation(account(n), name=f"Customer {n}", sector=f"sector {n % 12}", private=n % 100 == 0)
         yield ka.Assignment(f"m-{n:06d}", f"p{n % USERS}", account(n))
     for n in range(accounts):
-        yield from _around(n, dice, currency_of(n, currencies))
+        yield from _around(n, invoices, dice)
 
 
-def _around(n: int, dice: random.Random, currency: str) -> Iterator[Entity]:
+def _around(n: int, invoices: int, dice: random.Random) -> Iterator[Entity]:
     """Yield what hangs on one account, in the order of their kinds."""
-    yield from _contracts(n, dice, currency)
-    yield from (_invoice(n, each, dice, currency) for each in range(INVOICES))
-    yield from (_order(n, each, dice, currency) for each in range(ORDERS))
+    yield from _contracts(n, dice)
+    yield from (_invoice(n, each, invoices, dice) for each in range(invoices))
+    yield from (_order(n, each, dice) for each in range(ORDERS))
     yield from (_call(n, each, dice) for each in range(CALLS))
     if n % 4 == 0:
-        value = ka.Money.of_units(dice.randrange(_CENTS) * 100, currency)
+        value = ka.Money.of_units(dice.randrange(_CENTS) * 100, CURRENCY)
         expected = ON + timedelta(dice.randrange(-30, 200))
         yield ka.Opportunity(
             f"d-{n:06d}", organisation_id=account(n), title="More", kind="upsell", probability="0.25", value=value,
@@ -75,7 +72,7 @@ def _around(n: int, dice: random.Random, currency: str) -> Iterator[Entity]:
         )  # fmt: skip
 
 
-def _contracts(n: int, dice: random.Random, currency: str) -> Iterator[ka.Contract]:
+def _contracts(n: int, dice: random.Random) -> Iterator[ka.Contract]:
     """Yield two years of service, which every other account prolonged: fixed terms, with three months' notice."""
     starts = ON - timedelta(dice.randrange(300, 900))
     for number in range(1 + n % 2):
@@ -83,26 +80,26 @@ def _contracts(n: int, dice: random.Random, currency: str) -> Iterator[ka.Contra
         yield ka.Contract(
             f"c-{n:06d}-{number}", organisation_id=account(n), number=f"C{n}/{number}", kind="service",
             signed_on=starts - timedelta(10), starts_on=starts, ends_on=ends, notice=ka.months(3),
-            value=ka.Money.of_units(dice.randrange(1, _CENTS) * 100, currency), value_per="year",
+            value=ka.Money.of_units(dice.randrange(1, _CENTS) * 100, CURRENCY), value_per="year",
             predecessor_ids=(f"c-{n:06d}-0",) if number else (),
         )  # fmt: skip
         starts = ends + timedelta(1)
 
 
-def _invoice(n: int, each: int, dice: random.Random, currency: str) -> ka.Invoice:
-    """Return an invoice, every twentieth a credit note; one of a hundred old ones was never paid."""
+def _invoice(n: int, each: int, of: int, dice: random.Random) -> ka.Invoice:
+    """Return an invoice, every twentieth a credit note; the latest payments are still to come."""
     issued = ON - timedelta(dice.randrange(1, DAYS))
-    net = ka.Money.of_units(dice.randrange(1, _CENTS) * 100, currency)
-    paid = issued < ON - timedelta(45) and dice.random() < 0.99
+    net = ka.Money.of_units(dice.randrange(1, _CENTS) * 100, CURRENCY)
+    paid = dice.random() >= 1 / of
     return ka.Invoice(
-        f"i-{n:06d}-{each:03d}", organisation_id=account(n), number=f"R{n}/{each}",
+        f"i-{n:06d}-{each:05d}", organisation_id=account(n), number=f"R{n}/{each}",
         kind="credit note" if dice.random() < 0.05 else "invoice", issued_on=issued, due_on=issued + timedelta(30),
         net=net, payments=(ka.Payment(issued + timedelta(dice.randrange(20, 40)), net),) if paid else (),
     )  # fmt: skip
 
 
-def _order(n: int, each: int, dice: random.Random, currency: str) -> ka.Order:
-    line = ka.Line("p", unit_price=ka.Money.of_units(dice.randrange(1, _CENTS) * 100, currency))
+def _order(n: int, each: int, dice: random.Random) -> ka.Order:
+    line = ka.Line("p", unit_price=ka.Money.of_units(dice.randrange(1, _CENTS) * 100, CURRENCY))
     ordered = ON - timedelta(dice.randrange(1, 480))
     state = "cancelled" if each == ORDERS - 1 else "delivered"
     return ka.Order(f"o-{n:06d}-{each}", organisation_id=account(n), ordered_on=ordered, state=state, lines=(line,))

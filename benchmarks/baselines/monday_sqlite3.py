@@ -21,7 +21,7 @@ from baselines.monday_formulas import Summed, back
 WITHIN, QUIET = 60, 90
 MONTHS = "January February March April May June July August September October November December".split()
 
-ALL = "SELECT id, name FROM organisation WHERE relationships = '[]'"
+ALL = "SELECT id, name FROM organisation WHERE relationships IN ('[]', '[\"customer\"]')"
 OPEN = f"""{ALL} AND (private = 0 OR EXISTS (SELECT 1 FROM assignment a WHERE a.organisation_id = organisation.id
     AND a.role = 'key account manager' AND a.user_id = :me
     AND (a.valid_from IS NULL OR a.valid_from <= :on) AND (a.valid_until IS NULL OR :on <= a.valid_until)))"""
@@ -96,7 +96,7 @@ class ByHand:
         return monday_formulas.concentration(self.billed())
 
     def records(self, account: str) -> list[str]:
-        """Return the invoices behind the growth of an account, those of this year."""
+        """Return the invoices behind the growth of an account, those of the 12 months."""
         ((start, end), _) = monday_formulas.years(self.on)
         return [id for (id,) in self.connection.execute(_IDS, (account, start, end))]
 
@@ -135,7 +135,11 @@ class ByHand:
         billed = {row.account: row for row in self.billed()}
         ordered = {row.account: row for row in self.ordered()}
         due, expired = self._contracts()
-        overdue, deals, promises = _grouped(self._overdue()), _grouped(self._ask(_DEALS)), _grouped(self._ask(_PROMISES))
+        overdue, deals, promises = (
+            _grouped(self._overdue()),
+            _grouped(self._ask(_DEALS)),
+            _grouped(self._ask(_PROMISES)),
+        )
         met = {row[0]: row for row in self._met()}
         done = dict(self._ask(_RENEWALS))
         rows = [
@@ -151,7 +155,7 @@ class ByHand:
         due, expired = defaultdict(list), defaultdict(list)
         for id, account, number, ends_on, notice, value in self._ask(_CONTRACTS):
             end = date.fromisoformat(ends_on)
-            deadline = back(end + timedelta(1), json.loads(notice)["months"]) - timedelta(1)
+            deadline = back(end + timedelta(1), json.loads(notice)["count"]) - timedelta(1)
             near = [day for day in (end, deadline) if self.on <= day <= self.on + timedelta(WITHIN)]
             if near:
                 due[account].append(((min(near) - self.on).days, id, number, end, deadline))
