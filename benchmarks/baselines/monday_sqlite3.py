@@ -37,7 +37,7 @@ _ORDERED = """SELECT organisation_id, currency,
     coalesce(sum(net_units) FILTER (WHERE ordered_on >= :e AND ordered_on < :f), 0), min(ordered_on)
     FROM "order" WHERE state NOT IN ('draft', 'cancelled') {of} GROUP BY 1, 2"""
 _OVERDUE = """SELECT id, organisation_id, due_on, coalesce(gross, net), currency, payments, disputed FROM invoice
-    WHERE (settled_on IS NULL OR settled_on > :on) AND due_on < :on AND issued_on <= :on AND kind = 'invoice' {of}"""
+    WHERE (settled_on IS NULL OR settled_on > :on) AND due_on < :on AND +issued_on <= :on AND kind = 'invoice' {of}"""
 _CONTRACTS = """SELECT id, organisation_id, number, ends_on, notice, value FROM contract c
     WHERE signed_on <= :on AND terminated_on IS NULL {of} AND NOT EXISTS
         (SELECT 1 FROM item i JOIN contract s ON s.id = i.id WHERE i.kind = 'Contract' AND i.field = 'predecessor_ids'

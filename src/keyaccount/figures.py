@@ -5,6 +5,7 @@ Everything is exact inside; money is rounded once, at the end, and amounts shown
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
@@ -278,6 +279,7 @@ def rounded_together(amounts: Sequence[Fraction | int], total: Money) -> list[Mo
     return [Money.of_units(floor * step, total.currency) for floor in floors]
 
 
+@functools.cache
 def _step(currency: str) -> int:
     units: int = 10 ** (SCALE - minor_places(currency))
     return units

@@ -58,6 +58,6 @@ class Billing:
     def _asked(
         view: View, day: date, rows: list[Invoice], by: str | None, group: str | None
     ) -> tuple[list[Invoice], dict[str, Any]]:
-        known = ledgers.customers(view, (row.organisation_id for row in rows))
+        known = ledgers.customers(view, (row.organisation_id for row in rows), {"by": by, "group": group})
         kept = [row for row in rows if known.has(row.organisation_id)]
         return kept, {"on": day, "by": by, "group": known_group(view, group), "accounts": known.accounts}
