@@ -89,10 +89,15 @@ class Select:
             columns.append(f"COUNT(*) {inside}")
             columns += [f"SUM({part}) {inside}" for field in asked.sums for part in _parts(field, halves=halves)]
         columns += [column for field in asked.extremes for column in self._extremes(kind, "t", field)]
-        where = self._where(kind, "t", paged=False)
+        by_home = self._restriction is not None and "organisation_id" in asked.by and self._restriction.at_account(kind)
+        where = self._where(kind, "t", paged=False, permitted=not by_home)
+        grouped += f" HAVING {self._permits(kind, 't')}" if by_home else ""  # once for each account, not for each row
         return self._with_views(
             f"SELECT {', '.join(columns)} FROM {self._table} t{''.join(joins)} WHERE {where}{grouped}"
         )
+
+    def _permits(self, kind: Kind, at: str) -> str:
+        return "1" if self._restriction is None else self._restriction.permits(kind, at, self.query.right)
 
     def _items(self, kind: Kind, at: str, field: str, name: str) -> str:
         """Join the items of a list of references that the reader sees, and nothing where there is none."""
@@ -141,10 +146,10 @@ class Select:
 
     # -- conditions
 
-    def _where(self, kind: Kind, at: str, *, paged: bool = True) -> str:
+    def _where(self, kind: Kind, at: str, *, paged: bool = True, permitted: bool = True) -> str:
         parts = [self._meets(kind, at, field, test) for field, test in self.query.where]
         if self._restriction is not None:
-            parts.append(self._restriction.permits(kind, at, self.query.right))
+            parts += [self._permits(kind, at)] if permitted else []
             within = self._restriction.within(kind, at, self.query.right)
             parts += [within] if within is not None and not self._is_narrow(kind) else []
         if self.query.text is not None:
