@@ -17,7 +17,7 @@ import attrs
 from keyaccount.calendars import Period
 from keyaccount.errors import ValidationError
 from keyaccount.money import SCALE, Money, minor_places
-from keyaccount.pages import Shown, facts_page, rows_page, table
+from keyaccount.pages import STYLE, Shown, amount, facts_page, rows_page, table
 from keyaccount.results import Result, Rows
 from keyaccount.values import FrozenMap
 
@@ -131,7 +131,7 @@ class Figure(Result):
     def _repr_html_(self) -> str:
         """Show it in a notebook as `explain()` tells it: a share in percent, numbers of records, and its parts."""
         facts = {name: said for name, said in _facts(self).items() if said}
-        return facts_page(facts) + (self.parts._repr_html_() if self.parts is not None else "")
+        return facts_page(facts) + (self.parts._repr_html_().removeprefix(STYLE) if self.parts is not None else "")
 
 
 @attrs.frozen(repr=False)
@@ -165,7 +165,7 @@ class Figures(Rows[Figure]):
         """Show a line for each in a notebook, and what they come to together."""
         shown = [*self.rows, *((attrs.evolve(self.whole, part="all", parts=None),) if self.whole is not None else ())]
         names = dict.fromkeys(name for row in shown for name, value in row.beside.items() if value is not None)
-        heads = ("", "value", "of", "", "records", *names, "left out")
+        heads = ("", "value", "part", "of", "records", *names, "left out")
         caption = f"{shown[0].name}{_span(shown[0].period)}{_known(shown[0].on)}" if shown else ""
         return table(heads, [_row(row, names) for row in shown], caption) if shown else rows_page([])
 
@@ -275,15 +275,16 @@ def _sides(figure: Figure) -> str:
 def _row(figure: Figure, names: Iterable[str]) -> list[Any]:
     """Return a figure as a line of a table: numbers as they are, so that they stand below each other."""
     share = isinstance(figure.value, Fraction) and figure.denominator is not None
-    value = Shown(figure.reason or "") if figure.value is None else Shown(told(figure.value, share=share), right=True)
-    counted = len(figure.records.numerator)
-    beside = [figure.beside.get(name) for name in names]
-    sides = [None if side is None else Shown(told(side), right=True) for side in (figure.numerator, figure.denominator)]
-    told_beside = [
-        None if one is None else Shown(told(one, share=is_share(name)), right=True)
-        for name, one in zip(names, beside, strict=True)
-    ]
-    return [figure.part, value, *sides, counted, *told_beside, len(figure.excluded) or None]
+    value = Shown(figure.reason or "") if figure.value is None else _number(figure.value, share=share)
+    beside = [_number(figure.beside.get(name), share=is_share(name)) for name in names]
+    sides = [_number(side) for side in (figure.numerator, figure.denominator)]
+    return [figure.part, value, *sides, len(figure.records.numerator), *beside, len(figure.excluded) or None]
+
+
+def _number(value: Value, *, share: bool = False) -> Shown | None:
+    if value is None:
+        return None
+    return Shown(amount(value.to_dict()) if isinstance(value, Money) else told(value, share=share), right=True)
 
 
 def is_share(name: str) -> bool:

@@ -10,14 +10,14 @@ from typing import Any, NamedTuple
 STYLE = (
     "<style>.keyaccount{border-collapse:collapse;color:inherit;background:transparent;line-height:1.35}"
     ".keyaccount th,.keyaccount td{border-bottom:1px solid rgba(128,128,128,.35);padding:.2em .7em;text-align:left;"
-    "vertical-align:top;max-width:36em;overflow-wrap:anywhere}"
+    "vertical-align:top;max-width:36em;overflow-wrap:break-word}"
     ".keyaccount th{font-weight:normal;opacity:.75;white-space:nowrap}"
     ".keyaccount caption{text-align:left;font-weight:bold;padding:.2em .7em}"
-    ".keyaccount td.number{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}"
+    ".keyaccount .number{text-align:right}.keyaccount td.number{white-space:nowrap;font-variant-numeric:tabular-nums}"
     ".keyaccount .keyaccount{margin:-.2em -.7em}.keyaccount .keyaccount tr:last-child th,"
     ".keyaccount .keyaccount tr:last-child td{border-bottom:none}</style>"
 )
-_MONEY = {"amount", "currency"}
+_MONEY, _RIGHT = {"amount", "currency"}, ' class="number"'
 
 
 class Shown(NamedTuple):
@@ -38,14 +38,18 @@ def rows_page(rows: Sequence[Any]) -> str:
         return "<em>nothing</em>"
     if not isinstance(rows[0], Mapping):
         return "".join(f"<div>{cell(row)}</div>" for row in rows)
-    names = [name for name in rows[0] if any(not _is_nothing(row.get(name)) for row in rows)]
+    names = list(rows[0])
     return table(list(map(words, names)), [[row.get(name) for name in names] for row in rows])
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[Any]], caption: str = "") -> str:
-    """Return a table as a page: numbers and amounts stand to the right of their columns."""
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in heads)
-    body = "".join(f"<tr>{''.join(_cell(value) for value in row)}</tr>" for row in rows)
+    """Return a table as a page: numbers and amounts to the right; a column that says nothing at all is left out."""
+    columns = [[row[n] for row in rows] for n in range(len(heads))]
+    kept = [
+        n for n, column in enumerate(columns) if any(value is not False and not _is_nothing(value) for value in column)
+    ]
+    head = "".join(_head(heads[n], columns[n]) for n in kept)
+    body = "".join(f"<tr>{''.join(_cell(row[n]) for n in kept)}</tr>" for row in rows)
     title = f"<caption>{html.escape(caption)}</caption>" if caption else ""
     return f'{STYLE}<table class="keyaccount">{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
@@ -84,10 +88,15 @@ def amount(money: Mapping[str, str]) -> str:
     return f"{sign}{grouped}{point}{places} {money['currency']}"
 
 
+def _head(name: str, column: Sequence[Any]) -> str:
+    right = all(_is_number(value) or _is_nothing(value) for value in column)
+    return f"<th{_RIGHT if right else ''}>{html.escape(name)}</th>"
+
+
 def _cell(value: Any) -> str:
     several = isinstance(value, (list, tuple)) and bool(value) and not isinstance(value, Shown)
     right = all(map(_is_number, value)) if several else _is_number(value)
-    return f'<td class="number">{cell(value)}</td>' if right else f"<td>{cell(value)}</td>"
+    return f"<td{_RIGHT if right else ''}>{cell(value)}</td>"
 
 
 def _is_number(value: Any) -> bool:
