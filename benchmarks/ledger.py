@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import keyaccount as ka
@@ -67,8 +68,8 @@ def _around(n: int, invoices: int, dice: random.Random) -> Iterator[Entity]:
         value = ka.Money.of_units(dice.randrange(_CENTS) * 100, CURRENCY)
         expected = ON + timedelta(dice.randrange(-30, 200))
         yield ka.Opportunity(
-            f"d-{n:06d}", organisation_id=account(n), title="More", kind="upsell", probability="0.25", value=value,
-            expected_on=expected,
+            f"d-{n:06d}", organisation_id=account(n), title="More", kind="upsell", probability=Decimal("0.25"),
+            value=value, expected_on=expected,
         )  # fmt: skip
 
 

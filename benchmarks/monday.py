@@ -33,6 +33,8 @@ from baselines.monday_sqlite3 import ALL, CLOSED, OPEN, ByHand
 
 import keyaccount as ka
 from keyaccount import frames
+from keyaccount.billing import OverdueInvoices
+from keyaccount.figures import Figures
 from keyaccount.health_rows import HealthRow
 
 ON, ME = ledger.ON, "p7"
@@ -64,7 +66,7 @@ def health_row(row: HealthRow) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def growth(found: ka.Figures) -> tuple[Any, ...]:
+def growth(found: Figures) -> tuple[Any, ...]:
     """Return growth as the hand-written one is."""
     rows = [
         (
@@ -78,7 +80,7 @@ def growth(found: ka.Figures) -> tuple[Any, ...]:
     return rows, found.whole and found.whole.value
 
 
-def decline(found: ka.Figures) -> tuple[Any, ...]:
+def decline(found: Figures) -> tuple[Any, ...]:
     """Return declines as the hand-written ones are."""
     rows = []
     for row in found:
@@ -104,7 +106,7 @@ def concentration(found: ka.Figure) -> tuple[Any, ...]:
     return found.value, units([total]), *rest, shares
 
 
-def overdue(found: ka.OverdueInvoices) -> list[Any]:
+def overdue(found: OverdueInvoices) -> list[Any]:
     """Return the overdue list as the hand-written one is."""
     return [
         (row.invoice_id, row.organisation_id, row.open_amount.units, row.days, row.open_amount.currency)
@@ -112,7 +114,7 @@ def overdue(found: ka.OverdueInvoices) -> list[Any]:
     ]
 
 
-def contact(found: ka.Figures) -> list[Any]:
+def contact(found: Figures) -> list[Any]:
     """Return the days since contact as the hand-written ones are."""
     return [(row.part, row.value, next(iter(row.records.numerator), None)) for row in found]
 
@@ -156,7 +158,7 @@ def statements(said: list[str]) -> Iterator[None]:
     connect = sqlite3.connect
 
     def traced(*given: Any, **more: Any) -> sqlite3.Connection:
-        connection = connect(*given, **more)
+        connection: sqlite3.Connection = connect(*given, **more)
         connection.set_trace_callback(said.append)
         return connection
 
@@ -204,13 +206,13 @@ def measure_desks(path: Path, size: int, wanted: Callable[[str], bool], note: Ca
                 if wanted(job):
                     assert told(ask(desk)) == by_hand(hand), f"{job}, {name}: they differ"
                     own, other = medians(lambda: ask(desk), lambda: by_hand(hand))  # noqa: B023
-                    note(job, name, size, own, other, target)
+                    note(job, name, size, own, other, target=target)
             if wanted("records"):
                 figures = desk.portfolio.growth(on=ON)
                 account = figures[len(figures) // 2].part or ""
                 assert list(figures[account].records.numerator) == hand.records(account)
                 fresh = lambda: tuple(figures[account].records.numerator._find())  # type: ignore[attr-defined]  # noqa: B023, E731
-                note("records of one", name, size, *medians(fresh, lambda: hand.records(account)), 0)  # noqa: B023
+                note("records of one", name, size, *medians(fresh, lambda: hand.records(account)))  # noqa: B023
 
 
 FRAMED: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any], Callable[[Any], Any]]] = {
@@ -246,12 +248,12 @@ def measure_frames(path: Path, size: int, wanted: Callable[[str], bool], note: C
             def by_engine() -> Any:
                 found = query(mine, days).items()  # noqa: B023
                 return formula(  # noqa: B023
-                    Summed(*key, [int(one * scale) for one in sums], str(first)[:10])  # noqa: B023
+                    Summed(key[0], key[1], [int(one * scale) for one in sums], str(first)[:10])  # noqa: B023
                     for key, (*sums, first) in found
                 )
 
             assert told(ask(frame)) == by_engine(), f"{job}, {engine}: they differ"
-            note(job, engine, size, *medians(lambda: ask(frame), by_engine), FRAME)  # noqa: B023
+            note(job, engine, size, *medians(lambda: ask(frame), by_engine), target=FRAME)  # noqa: B023
 
 
 def printed(figures: list[dict[str, Any]], sizes: list[int]) -> None:
@@ -286,7 +288,8 @@ def main() -> None:
     def wanted(name: str) -> bool:
         return not only or name.startswith(only)
 
-    def note(job: str, of: str, size: int, own: float, by_hand: float, target: float) -> None:
+    def note(job: str, of: str, size: int, *seconds: float, target: float = 0) -> None:
+        own, by_hand = seconds
         figures.append({"job": job, "of": of, "size": size, "seconds": own, "by_hand": by_hand, "target": target})
 
     print(f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, load {os.getloadavg()[0]:.1f}")

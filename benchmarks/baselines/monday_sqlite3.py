@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from baselines import monday_formulas
 from baselines.monday_formulas import Summed, back
@@ -24,11 +24,12 @@ MONTHS = "January February March April May June July August September October No
 ALL = "SELECT id, name FROM organisation WHERE relationships IN ('[]', '[\"customer\"]')"
 OPEN = f"""{ALL} AND (private = 0 OR EXISTS (SELECT 1 FROM assignment a WHERE a.organisation_id = organisation.id
     AND a.role = 'key account manager' AND a.user_id = :me
-    AND (a.valid_from IS NULL OR a.valid_from <= :on) AND (a.valid_until IS NULL OR :on <= a.valid_until)))"""
+    AND (a.valid_from IS NULL OR a.valid_from <= :on) AND (a.valid_until IS NULL OR :on <= a.valid_until)))"""  # noqa: S608
 CLOSED = f"""{ALL} AND id IN (SELECT organisation_id FROM assignment a WHERE a.user_id = :me
-    AND (a.valid_from IS NULL OR a.valid_from <= :on) AND (a.valid_until IS NULL OR :on <= a.valid_until))"""
+    AND (a.valid_from IS NULL OR a.valid_from <= :on) AND (a.valid_until IS NULL OR :on <= a.valid_until))"""  # noqa: S608
 
-_BILLED = """SELECT organisation_id, currency, coalesce(sum(net_units) FILTER (WHERE issued_on >= :a AND issued_on < :b), 0),
+_BILLED = """SELECT organisation_id, currency,
+    coalesce(sum(net_units) FILTER (WHERE issued_on >= :a AND issued_on < :b), 0),
     coalesce(sum(net_units) FILTER (WHERE issued_on >= :c AND issued_on < :d), 0), min(issued_on)
     FROM invoice {of} GROUP BY 1, 2"""
 _ORDERED = """SELECT organisation_id, currency,
@@ -53,6 +54,21 @@ _MET = """SELECT organisation_id, max(at), id FROM activity
     WHERE two_way = 1 AND at < :tomorrow {of} GROUP BY organisation_id"""
 _RENEWALS = "SELECT contract_id, state FROM renewal WHERE open = 1"
 _IDS = "SELECT id FROM invoice WHERE organisation_id = ? AND issued_on >= ? AND issued_on < ? ORDER BY id"
+
+
+class _Around(NamedTuple):
+    """All that is known of one account."""
+
+    id: str
+    name: str
+    billed: Summed | None
+    ordered: Summed | None
+    due: list[Any]
+    expired: list[Any]
+    late: list[Any]
+    deals: list[Any]
+    promises: list[Any]
+    met: Any
 
 
 class ByHand:
@@ -113,7 +129,7 @@ class ByHand:
     def overdue(self) -> list[tuple[str, str, int, int, str]]:
         """Return what is overdue: id, account, open amount, days, currency; account by account, the oldest first."""
         by_account: defaultdict[str, list[tuple[int, str, str, int, str]]] = defaultdict(list)
-        for id, account, due, left, currency, payments, _ in self._overdue():
+        for id, account, due, left, currency, _, _ in self._overdue():
             by_account[account].append(((due - self.on).days, account, id, left, currency))
         accounts = sorted(sorted(rows) for rows in by_account.values())
         return [(id, one, left, -days, of) for rows in accounts for days, one, id, left, of in rows]
@@ -142,13 +158,11 @@ class ByHand:
         )
         met = {row[0]: row for row in self._met()}
         done = dict(self._ask(_RENEWALS))
-        rows = [
-            self._row(
-                id, name, billed.get(id), ordered.get(id), due[id], expired[id], overdue[id], deals[id], promises[id],
-                met.get(id), done,
-            )
-            for id, name in names.items()
-        ]  # fmt: skip
+        rows = []
+        for id, name in names.items():
+            late = sorted(overdue[id], key=lambda row: (row[2], row[0]))
+            sums, rest = (billed.get(id), ordered.get(id)), (due[id], expired[id], late, deals[id], promises[id])
+            rows.append(self._row(_Around(id, name, *sums, *rest, met.get(id)), done))
         return sorted(rows, key=lambda row: (-row[2], row[0]))
 
     def _contracts(self) -> tuple[dict[str, list[Any]], dict[str, list[Any]]]:
@@ -166,15 +180,12 @@ class ByHand:
                 rows.sort()
         return due, expired
 
-    def _row(
-        self, id: str, name: str, billed: Summed | None, ordered: Summed | None, due: list[Any], expired: list[Any],
-        overdue: list[Any], deals: list[Any], promises: list[Any], met: Any, done: dict[str, str],
-    ) -> tuple[Any, ...]:  # fmt: skip
+    def _row(self, of: _Around, done: dict[str, str]) -> tuple[Any, ...]:
+        id, name, billed, ordered, due, expired, late, deals, promises, met = of
         now, before = billed.sums if billed else (0, 0)
         start = monday_formulas.years(self.on)[1][0]
         growth = monday_formulas.grown(now, before, billed.first, start) if billed else (None, "no turnover yet")
         decline = monday_formulas.declined(*ordered.sums) if ordered else (None, False, None)
-        late = sorted(overdue, key=lambda row: (row[2], row[0]))
         value = sum(row[3] or 0 for row in deals)
         weighted = sum(Fraction(row[5] or 0) * (row[3] or 0) for row in deals)
         stale = sorted(row for row in deals if row[6] is None or row[6] < self.on.isoformat())
@@ -186,12 +197,12 @@ class ByHand:
             tuple(row[0] for row in late), len(deals), value, round(weighted / 100) * 100,
             [row[0] for row in stale], met and met[1:], [row[0] for row in promises],
         )  # fmt: skip
-        return (*row, list(self._steps(id, due, expired, promises, late, decline, stale, met, done)))
+        return (*row, list(self._steps(of, decline, stale, done)))
 
     def _steps(
-        self, id: str, due: list[Any], expired: list[Any], promises: list[Any], late: list[Any], decline: Any,
-        stale: list[Any], met: Any, done: dict[str, str],
-    ) -> Iterator[tuple[str, str, tuple[str, ...]]]:  # fmt: skip
+        self, of: _Around, decline: Any, stale: list[Any], done: dict[str, str]
+    ) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+        id, _, _, _, due, expired, late, _, promises, met = of
         for days, one, number, _ in expired:
             if days <= 365:
                 yield "expired contract", f"renew {number}: it ended {_days(days)} ago, and nothing follows", (one,)

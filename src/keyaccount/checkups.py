@@ -53,7 +53,8 @@ def health_check(
         promises=_of(promises, Activity, known),
         progress={row.contract_id: row.state for row in cast("list[Renewal]", renewals)},
     )
-    return health.health_of(facts, on=on, zone=zone, accounts=known.accounts, exchange=exchange, **asked)
+    found = health.health_of(facts, on=on, zone=zone, accounts=known.accounts, exchange=exchange, **asked)
+    return attrs.evolve(found, remarks=(*found.remarks, *ledgers.remarks_on_rows(view, "invoices")))
 
 
 def daily(view: View, on: date, *, zone: tzinfo, **asked: Any) -> health.Daily:
@@ -75,6 +76,7 @@ def daily(view: View, on: date, *, zone: tzinfo, **asked: Any) -> health.Daily:
         accounts=known.accounts,
         **asked,
     )
+    found = attrs.evolve(found, overdue=attrs.evolve(found.overdue, remarks=ledgers.remarks_on_rows(view, "invoices")))
     return attrs.evolve(found, opened=tuple(row for row in cast("list[BreakGlass]", opened) if _is_open(row, view)))
 
 

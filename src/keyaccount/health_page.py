@@ -44,8 +44,9 @@ def page(check: HealthCheck) -> str:
     heads = "".join(f"<th>{html.escape(name)}</th>" for name in names)
     body = "".join(f"<tr>{''.join(_cells(row))}</tr>" for row in check.rows)
     foot = "".join(_foot(check.totals, check.signals))
+    caption = "<br>".join(map(html.escape, (f"Health check on {check.on}", *check.remarks)))
     return (
-        f"<style>{_STYLE}</style><table class='keyaccount-health'><caption>Health check on {check.on}</caption>"
+        f"<style>{_STYLE}</style><table class='keyaccount-health'><caption>{caption}</caption>"
         f"<thead><tr>{heads}</tr></thead><tbody>{body}</tbody><tfoot><tr>{foot}</tr></tfoot></table>"
     )
 

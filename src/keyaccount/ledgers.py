@@ -150,6 +150,14 @@ def _finder_in_lake(again: Again, look_up: Find) -> Find:
     return find
 
 
+def remarks_on_rows(view: View, basis: str) -> tuple[str, ...]:
+    """Remark on an answer from single documents where a lake holds such documents: it gives sums, and no rows."""
+    lake = view.work.lake
+    if lake is None or not lake.holds(basis):
+        return ()
+    return (f"Single {basis} are read from the store: those kept outside it give sums alone, and are not among them.",)
+
+
 # ---- rows ------------------------------------------------------------------------------------------------------------
 
 

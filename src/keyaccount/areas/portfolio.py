@@ -9,6 +9,8 @@ from fractions import Fraction
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Unpack
 
+import attrs
+
 from keyaccount import ledgers, portfolio, turnover
 from keyaccount.accounts import Accounts
 from keyaccount.calendars import Period
@@ -261,7 +263,10 @@ class Portfolio:
                 if known.has(row.organisation_id)
             )
             found: Figures = metric(rows, basis=basis, **self._given(view, known.accounts, asked))
-            return found
+            remarks = ledgers.remarks_on_rows(view, basis)
+            if not remarks or found.whole is None:
+                return found
+            return attrs.evolve(found, whole=attrs.evolve(found.whole, remarks=(*found.whole.remarks, *remarks)))
 
     def _opportunities(self, view: View, asked: Asked) -> tuple[list[Opportunity], dict[str, Any]]:
         rows = view.find(Opportunity, order="id")
