@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import sqlite3
 import statistics
 import sys
 import time
@@ -41,6 +43,16 @@ def invoices(size: int) -> Any:
             "cents": dice.integers(0, 5_000_000, size),
         }
     )
+
+
+def invoices_of(path: Path) -> Any:
+    """Return the invoices in a file of the library's as a table of the same form."""
+    sql = "SELECT organisation_id, kind, issued_on, currency, net / 100 FROM invoice ORDER BY issued_on, id"
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        accounts, kinds, days, currencies, cents = zip(*connection.execute(sql), strict=True)
+    columns = {"organisation_id": accounts, "kind": kinds, "issued_on": days, "currency": currencies, "cents": cents}
+    table = pa.table({name: pa.array(column) for name, column in columns.items()})
+    return table.set_column(2, "issued_on", table["issued_on"].cast(pa.date32()))
 
 
 def frame_of(engine: str, table: Any) -> Any:

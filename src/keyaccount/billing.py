@@ -50,6 +50,7 @@ class OverdueInvoices(Rows[OverdueInvoice]):
     rows: tuple[OverdueInvoice, ...]
     on: date
     without_due_day: tuple[Excluded, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 @attrs.frozen(repr=False)

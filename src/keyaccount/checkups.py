@@ -34,7 +34,7 @@ def health_check(
     invoiced = ledgers.turnover(view, health.invoice_windows(on), "invoices", rates, again)
     ordered = ledgers.turnover(view, health.order_windows(on), "orders", rates, again)
     contracts, overdue, opportunities, promises, renewals = view.gather(
-        view.query(Contract, order=("organisation_id", "id")),
+        view.query(Contract),
         ledgers.overdue(view, on),
         view.query(Opportunity, open=True, order="id"),
         _promised(view, on),
@@ -42,7 +42,7 @@ def health_check(
     )
     met, held = ledgers.contacts(view, on)
     accounts = _accounts(contracts, overdue, opportunities, promises, met)
-    known = ledgers.customers(view, {*accounts, *ledgers.accounts_in(invoiced, ordered)})
+    known = ledgers.customers(view, {*accounts, *ledgers.accounts_in(invoiced, ordered)}, asked)
     facts = health.HealthFacts(
         invoiced=ledgers.of_customers(invoiced, known),
         ordered=ledgers.of_customers(ordered, known),
@@ -53,7 +53,8 @@ def health_check(
         promises=_of(promises, Activity, known),
         progress={row.contract_id: row.state for row in cast("list[Renewal]", renewals)},
     )
-    return health.health_of(facts, on=on, zone=zone, accounts=known.accounts, exchange=exchange, **asked)
+    found = health.health_of(facts, on=on, zone=zone, accounts=known.accounts, exchange=exchange, **asked)
+    return attrs.evolve(found, remarks=(*found.remarks, *ledgers.remarks_on_rows(view, "invoices")))
 
 
 def daily(view: View, on: date, *, zone: tzinfo, **asked: Any) -> health.Daily:
@@ -65,7 +66,7 @@ def daily(view: View, on: date, *, zone: tzinfo, **asked: Any) -> health.Daily:
         _promised(view, on),
         view.query(BreakGlass, order="opens_at"),
     )
-    known = ledgers.customers(view, _accounts(overdue, opportunities, promises))
+    known = ledgers.customers(view, _accounts(overdue, opportunities, promises), asked)
     found = health.daily(
         on=on,
         invoices=_of(overdue, Invoice, known),
@@ -75,6 +76,7 @@ def daily(view: View, on: date, *, zone: tzinfo, **asked: Any) -> health.Daily:
         accounts=known.accounts,
         **asked,
     )
+    found = attrs.evolve(found, overdue=attrs.evolve(found.overdue, remarks=ledgers.remarks_on_rows(view, "invoices")))
     return attrs.evolve(found, opened=tuple(row for row in cast("list[BreakGlass]", opened) if _is_open(row, view)))
 
 

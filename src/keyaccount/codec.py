@@ -109,7 +109,7 @@ def reader_of(shape: Shape) -> Callable[[Any], Any] | None:
         return lambda text: _EMPTY if text == "{}" else frozen_json(json.loads(text))
     if isinstance(shape, One):
         item = _value_of(shape.of)
-        return lambda text: item(json.loads(text))
+        return functools.lru_cache(_REMEMBERED)(lambda text: item(json.loads(text)))
     if isinstance(shape, Many):
         return _many(shape)
     return None
@@ -121,13 +121,15 @@ def _money(text: str) -> Money:
 
 
 _EMPTY: FrozenMap[str, Any] = FrozenMap()
+_REMEMBERED = 256
+"""How many texts of a field are remembered with what they say: terms and roles come again; nobody can change them."""
 
 
 def _many(shape: Many) -> Callable[[str], tuple[Any, ...]]:
     if isinstance(shape.item, One):
         item = _value_of(shape.item.of)
         return lambda text: () if text == "[]" else tuple(map(item, json.loads(text)))
-    return lambda text: () if text == "[]" else tuple(json.loads(text))
+    return functools.lru_cache(_REMEMBERED)(lambda text: tuple(json.loads(text)))
 
 
 def _value_of(cls: type) -> Callable[[Any], Any]:

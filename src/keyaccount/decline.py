@@ -164,10 +164,7 @@ class _Asking:
 
     def row(self, one: Sums) -> Figure:
         """Return the figure of one account."""
-        return attrs.evolve(
-            in_each_currency(one, self.question, lambda currency, units: self._figure(one, currency, units)),
-            part=one.unit,
-        )
+        return in_each_currency(one, self.question, lambda currency, units: self._figure(one, currency, units))
 
     def _figure(self, one: Sums, currency: str | None, units: Sequence[Units]) -> Figure:
         last, before, year_ago = units or (0, 0, 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, timedelta
 from typing import Unpack
 
@@ -67,13 +67,39 @@ def due(
     Open-ended and already renewed ones are left out. `progress` maps contract ids to what was done so far.
     """
     question, last = _asked(on, within_days, options)
-    rows = []
-    for row in _open(contracts, question):
-        found = _due(row, question, lead, (progress or {}).get(row.known.id))
-        days = [day for day in (found.ends_on, found.deadline) if day is not None and on <= day <= last]
-        if days:
-            rows.append(attrs.evolve(found, days_left=(min(days) - on).days))
+    rows = _due_soon(_open(contracts, question), question, last, lead, progress or {})
     return DueContracts(tuple(sorted(rows, key=_by_urgency)), on, within_days)
+
+
+def due_and_expired(
+    contracts: Iterable[Contract],
+    *,
+    on: date,
+    within_days: int = 60,
+    progress: Mapping[str, str] | None = None,
+    **options: Unpack[Options],
+) -> tuple[DueContracts, ExpiredContracts]:
+    """Return what `due` and `expired` do, in one pass over the contracts."""
+    question, last = _asked(on, within_days, options)
+    rows = list(_open(contracts, question))
+    soon = _due_soon(rows, question, last, LEAD_DAYS, progress or {})
+    gone = [_expired(row, question) for row in rows if _is_expired(row, on)]
+    return (
+        DueContracts(tuple(sorted(soon, key=_by_urgency)), on, within_days),
+        ExpiredContracts(tuple(sorted(gone, key=_by_age)), on),
+    )
+
+
+def _due_soon(
+    rows: Iterable[Standing], question: Question, last: date, lead: Lead, progress: Mapping[str, str]
+) -> Iterator[DueContract]:
+    on = question.on
+    for row in rows:
+        deadline = None if row.known.terminated else deadline_of(row)
+        days = [day for day in (row.end, deadline) if day is not None and on <= day <= last]
+        if days:
+            found = _due(row, question, lead, progress.get(row.known.id))
+            yield attrs.evolve(found, days_left=(min(days) - on).days)
 
 
 def notice_deadlines(
@@ -153,7 +179,7 @@ def expired(contracts: Iterable[Contract], *, on: date, **options: Unpack[Option
     """Return the contracts that ended before a day without a successor, not terminated and not auto-renewed."""
     question = Question.of(Period(on, on), on, options)
     rows = [_expired(row, question) for row in _expiries(contracts, question)]
-    return ExpiredContracts(tuple(sorted(rows, key=lambda row: (row.days, row.contract_id))), on)
+    return ExpiredContracts(tuple(sorted(rows, key=_by_age)), on)
 
 
 def expired_unrenewed(contracts: Iterable[Contract], *, on: date, **options: Unpack[Options]) -> Figure:
@@ -174,7 +200,7 @@ def expired_unrenewed(contracts: Iterable[Contract], *, on: date, **options: Unp
             exact = question.rates.convert(units, value.currency, rows[-1].ended_on)
             currency = question.rates.target(value.currency)
             amounts.append(Amount(row.known.account, rows[-1].parts, exact, row.known.id, currency))
-    rows.sort(key=lambda row: (row.days, row.contract_id))
+    rows.sort(key=_by_age)
     worth = Sum("", "", "", question).figure(amounts)
     shared = of_several(row.organisation_id for row in rows if question.is_shared(row.organisation_id, row.ended_on))
     whole = attrs.evolve(_count(rows, worth, question), excluded=excluded.told(sorts=True), remarks=shared)
@@ -194,9 +220,15 @@ def _part(worth: Figure, name: str) -> Figure | None:
 
 
 def _expiries(contracts: Iterable[Contract], question: Question) -> Iterator[Standing]:
-    for row in _open(contracts, question):
-        if row.end is not None and row.end < question.on and not row.known.terminated:
-            yield row
+    return (row for row in _open(contracts, question) if _is_expired(row, question.on))
+
+
+def _is_expired(row: Standing, on: date) -> bool:
+    return row.end is not None and row.end < on and not row.known.terminated
+
+
+def _by_age(row: ExpiredContract) -> tuple[int, str]:
+    return row.days, row.contract_id
 
 
 def _expired(row: Standing, question: Question) -> ExpiredContract:

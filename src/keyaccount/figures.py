@@ -5,6 +5,7 @@ Everything is exact inside; money is rounded once, at the end, and amounts shown
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
@@ -17,6 +18,7 @@ from keyaccount.calendars import Period
 from keyaccount.errors import ValidationError
 from keyaccount.evidence import Excluded
 from keyaccount.money import SCALE, Money, minor_places
+from keyaccount.pages import STYLE, Shown, amount, facts_page, rows_page, table
 from keyaccount.results import Result, Rows
 from keyaccount.values import FrozenMap
 
@@ -80,6 +82,11 @@ class Figure(Result):
         """Say the value and both sides in one line."""
         return _headline(self)
 
+    def _repr_html_(self) -> str:
+        """Show it in a notebook as `explain()` tells it: a share in percent, numbers of records, and its parts."""
+        facts = {name: said for name, said in _facts(self).items() if said}
+        return facts_page(facts) + (self.parts._repr_html_().removeprefix(STYLE) if self.parts is not None else "")
+
 
 @attrs.frozen(repr=False)
 class Figures(Rows[Figure]):
@@ -107,6 +114,14 @@ class Figures(Rows[Figure]):
     def __contains__(self, part: object) -> bool:
         """Say whether there is a part of that name, or that figure."""
         return any(part in (row.part, row) for row in self.rows)
+
+    def _repr_html_(self) -> str:
+        """Show a line for each in a notebook, and what they come to together."""
+        shown = [*self.rows, *((attrs.evolve(self.whole, part="all", parts=None),) if self.whole is not None else ())]
+        names = dict.fromkeys(name for row in shown for name, value in row.beside.items() if value is not None)
+        heads = ("", "value", "part", "of", "records", *names, "left out")
+        caption = f"{shown[0].name}{_span(shown[0].period)}{_known(shown[0].on)}" if shown else ""
+        return table(heads, [_row(row, names) for row in shown], caption) if shown else rows_page([])
 
     def keys(self) -> tuple[str, ...]:
         """Return the names of the parts."""
@@ -170,13 +185,14 @@ def _explained(figure: Figure) -> Iterator[str]:
     ratio = figure.denominator is not None or bool(figure.records.denominator)
     if ratio or figure.records.numerator:
         yield f"  counted: {_ids(figure.records.numerator)}"
-    if ratio:
+    if figure.records.denominator or (ratio and not figure.records.numerator):
         yield f"  out of: {_ids(figure.records.denominator)}"
     if figure.accounts.denominator:
-        yield f"  accounts: {_ids(figure.accounts.numerator)} out of {_ids(figure.accounts.denominator)}"
+        counted = f"{_ids(figure.accounts.numerator)} out of " if figure.accounts.numerator else ""
+        yield f"  accounts: {counted}{_ids(figure.accounts.denominator)}"
     for name, value in figure.beside.items():
         if value is not None:
-            yield f"  {name}: {told(value, share=name in _SHARES)}"
+            yield f"  {name}: {told(value, share=is_share(name))}"
     if figure.provisional:
         yield "  This figure is provisional: it may still change."
     yield from (f"  {remark}" for remark in figure.remarks)
@@ -186,6 +202,48 @@ def _explained(figure: Figure) -> Iterator[str]:
     yield from (f"  {_said_of_part(part)}" for part in figure.parts or ())
     how = "" if figure.attribution == "then" else "; manager, group and status as they are now"
     yield f"  Definition ({figure.level} level{how}): {figure.definition}."
+
+
+def _facts(figure: Figure) -> dict[str, str | int]:
+    """Return a figure's facts for a notebook, by what they are called."""
+    counted, out_of = figure.accounts.numerator, figure.accounts.denominator
+    return {
+        figure.name: _said(figure),
+        "period": _span(figure.period).removeprefix(" from ") if figure.period and figure.period.days else "",
+        "as known on": str(figure.on or ""),
+        "records": _sides(figure),
+        "accounts": (f"{len(counted)} of {len(out_of)}" if counted else f"{len(out_of)}") if out_of else "",
+        **{name: told(value, share=is_share(name)) for name, value in figure.beside.items() if value is not None},
+        "remarks": " ".join(figure.remarks),
+        "left out": "; ".join(f"{one.id}: {one.reason}" for one in figure.excluded[:_SHOWN])
+        + (f"; {len(figure.excluded) - _SHOWN} more" if len(figure.excluded) > _SHOWN else ""),
+        "definition": f"{figure.definition} ({figure.level} level)",
+    }
+
+
+def _sides(figure: Figure) -> str:
+    one, other = len(figure.records.numerator), len(figure.records.denominator)
+    return f"{one} and {other}" if one and other else f"{one or other}" if one or other else ""
+
+
+def _row(figure: Figure, names: Iterable[str]) -> list[Any]:
+    """Return a figure as a line of a table: numbers as they are, so that they stand below each other."""
+    share = isinstance(figure.value, Fraction) and figure.denominator is not None
+    value = Shown(figure.reason or "") if figure.value is None else _number(figure.value, share=share)
+    beside = [_number(figure.beside.get(name), share=is_share(name)) for name in names]
+    sides = [_number(side) for side in (figure.numerator, figure.denominator)]
+    return [figure.part, value, *sides, len(figure.records.numerator), *beside, len(figure.excluded) or None]
+
+
+def _number(value: Value, *, share: bool = False) -> Shown | None:
+    if value is None:
+        return None
+    return Shown(amount(value.to_dict()) if isinstance(value, Money) else told(value, share=share), right=True)
+
+
+def is_share(name: str) -> bool:
+    """Say whether what stands beside a figure under a name is a share, which is told in percent."""
+    return name in _SHARES or name.startswith("top ")
 
 
 def _said_of_part(part: Figure) -> str:
@@ -232,6 +290,7 @@ def rounded_together(amounts: Sequence[Fraction | int], total: Money) -> list[Mo
     return [Money.of_units(floor * step, total.currency) for floor in floors]
 
 
+@functools.cache
 def _step(currency: str) -> int:
     units: int = 10 ** (SCALE - minor_places(currency))
     return units

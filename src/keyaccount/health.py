@@ -21,7 +21,7 @@ from keyaccount.attention import Contacted, last_contacts
 from keyaccount.billing import OverdueInvoice
 from keyaccount.calendars import Period
 from keyaccount.errors import ValidationError
-from keyaccount.expiring import DueContract, ExpiredContract, due, expired
+from keyaccount.expiring import DueContract, ExpiredContract, due_and_expired
 from keyaccount.figures import shown_in_order
 from keyaccount.health_rows import (
     SIGNALS,
@@ -206,7 +206,7 @@ class _ByAccount(Generic[T]):
 
     def of(self, account: str) -> tuple[T, ...]:
         """Return the rows of an account."""
-        return tuple(self.rows.get(account, ()))
+        return tuple(self.rows[account]) if account in self.rows else ()
 
 
 @attrs.frozen(eq=False)
@@ -235,6 +235,7 @@ class _Sight:
         matching: Options = {"matching": question.matching}
         contracts, deals = facts.contracts or (), facts.opportunities or ()
         open_deals = [row for row in deals if row.open_on(on)]
+        soon, gone = due_and_expired(contracts, on=on, within_days=WITHIN_DAYS, progress=facts.progress, **matching)
         present = {
             "invoiced": facts.invoiced is not None,
             "decline": facts.ordered is not None,
@@ -250,8 +251,8 @@ class _Sight:
             tuple(name for name, there in present.items() if there),
             _sums(facts.invoiced, all_of_them),
             _sums(facts.ordered, all_of_them),
-            _ByAccount(due(contracts, on=on, within_days=WITHIN_DAYS, progress=dict(facts.progress), **matching)),
-            _ByAccount(expired(contracts, on=on, **matching)),
+            _ByAccount(soon),
+            _ByAccount(gone),
             _ByAccount(billing.overdue(facts.open_invoices or (), on=on, **rates)),
             _ByAccount(open_deals),
             _ByAccount(to_update(open_deals, on=on, kinds=OPPORTUNITY_KINDS)),
@@ -272,23 +273,23 @@ class _Sight:
     def row(self, account: str, quiet_days: int) -> HealthRow:
         """Return one row, with what to do."""
         organisation = self.question.accounts.organisations.get(account)
-        row = HealthRow(
-            account,
-            account if organisation is None else organisation.name,
-            self.signals,
+        fields = {
+            "organisation_id": account,
+            "name": account if organisation is None else organisation.name,
+            "signals": self.signals,
             **self._turnover(self.invoiced.get(account)),
             **self._decline(self.ordered.get(account)),
             **self._money(account),
-            due=self.due.of(account),
-            expired=self.expired.of(account),
-            to_update=self.to_update.of(account),
-            last_contact=(self.facts.contacts or {}).get(account),
-            promises=self.promises.of(account),
-            parts=self.question.parts(account, self.question.on),
-        )
-        previous = self.windows[decline.PREVIOUS].start
+            "due": self.due.of(account),
+            "expired": self.expired.of(account),
+            "to_update": self.to_update.of(account),
+            "last_contact": (self.facts.contacts or {}).get(account),
+            "promises": self.promises.of(account),
+            "parts": self.question.parts(account, self.question.on),
+        }
+        row, previous = HealthRow(**fields), self.windows[decline.PREVIOUS].start
         steps = actions.to_do(row, numbers=self.numbers, previous=previous, quiet_days=quiet_days)
-        return attrs.evolve(row, to_do=steps) if steps else row
+        return HealthRow(**fields, to_do=steps) if steps else row
 
     def _turnover(self, one: Sums | None) -> dict[str, Any]:
         if one is None or not one.amounts:

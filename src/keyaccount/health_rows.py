@@ -171,5 +171,7 @@ def sum_of(columns: Iterable[Amounts]) -> Amounts:
 
 def amounts_of(units: Mapping[str, Units]) -> Amounts:
     """Return exact sums by currency as amounts, without those that are nothing."""
+    if len(units) < 2:  # noqa: PLR2004 - as nearly always, and quick
+        return tuple([amount for one, exact in units.items() if exact and (amount := rounded(exact, one)).amount])
     counted = ((one, exact) for one, exact in sorted(units.items()) if exact)
     return tuple(amount for one, exact in counted if (amount := rounded(exact, one)).amount)

@@ -17,8 +17,9 @@ from keyaccount.model.commerce import COUNTED, Invoice, Order
 from keyaccount.model.contacts import Position
 from keyaccount.model.organisations import Organisation
 from keyaccount.queries import Window, above, at_least, at_most, between, is_none, one_of
-from keyaccount.rosters import Team, is_customer, known_of
+from keyaccount.rosters import is_customer, known_of
 from keyaccount.turnover import Basis, Find, Flow, Turnover, checked_basis
+from keyaccount.values import FrozenMap
 from keyaccount.view import View, by_id
 
 Document: TypeAlias = type[Invoice] | type[Order]
@@ -33,27 +34,31 @@ class Again(Protocol):
 
 @attrs.frozen
 class Customers:
-    """The accounts that metrics are about, what is known of them, and who looks after each."""
+    """The accounts that metrics are about, and what is known of them."""
 
     organisations: Mapping[str, Organisation]
     accounts: Accounts
-    team: Team
 
     def has(self, account: str | None) -> bool:
         """Say whether an account counts: it can be read, and is a customer as far as it says."""
         return is_customer(self.organisations.get(account or ""))
 
 
-def customers(view: View, also: Iterable[str] = ()) -> Customers:
-    """Read every customer, further accounts by id, and those above them, with what is known of them."""
-    stated, others = view.gather(
-        view.query(Organisation, relationships="customer"), view.query(Organisation, id=above(sorted(set(also))))
-    )
-    found = cast("dict[str, Organisation]", {**by_id(stated), **by_id(others)})
-    missing = {row.parent_id for row in found.values() if row.parent_id} - found.keys()
-    if missing:
-        found |= cast("dict[str, Organisation]", by_id(view.find(Organisation, id=above(sorted(missing)))))
-    return Customers(found, *known_of(view, found))
+def customers(view: View, also: Iterable[str] = (), asked: Mapping[str, Any] = FrozenMap()) -> Customers:
+    """Read every customer, further accounts by id, and those above them, with what is known of them.
+
+    `asked` are the options of the call. Who manages an account, and in which groups it is, is read where they need it.
+    """
+    found = dict(by_id(view.find(Organisation, relationships="customer")))
+    further = {*also, *(row.parent_id for row in found.values() if row.parent_id)} - found.keys()
+    if further:
+        found |= by_id(view.find(Organisation, id=above(sorted(further))))
+    alone = asked.get("group") is None and asked.get("by") in _OWN_DIMENSIONS and asked.get("per") != "group"
+    return Customers(found, Accounts.of(found.values()) if alone else known_of(view, found)[0])
+
+
+_OWN_DIMENSIONS = (None, "sector", "country", "account")
+"""What an organisation itself says."""
 
 
 # ---- sums ------------------------------------------------------------------------------------------------------------
@@ -145,6 +150,14 @@ def _finder_in_lake(again: Again, look_up: Find) -> Find:
     return find
 
 
+def remarks_on_rows(view: View, basis: str) -> tuple[str, ...]:
+    """Remark on an answer from single documents where a lake holds such documents: it gives sums, and no rows."""
+    lake = view.work.lake
+    if lake is None or not lake.holds(basis):
+        return ()
+    return (f"Single {basis} are read from the store: those kept outside it give sums alone, and are not among them.",)
+
+
 # ---- rows ------------------------------------------------------------------------------------------------------------
 
 
@@ -156,19 +169,20 @@ def documents(view: View, basis: Basis, window: Period) -> Iterator[Any]:
 
 
 def unsettled(view: View, on: date) -> list[Invoice]:
-    """Read the invoices and credit notes that were issued by a day and not settled at its end."""
-    return view.find(Invoice, issued_on=at_most(on), settled_on=at_least(on + ONE_DAY), order="due_on")
+    """Read the invoices and credit notes that were not settled at the end of a day, also those issued since.
+
+    Nearly all were issued by a day one asks about: looked for by that, an index finds everything there is.
+    """
+    return view.find(Invoice, settled_on=at_least(on + ONE_DAY))
 
 
 def overdue(view: View, on: date) -> Any:
-    """Return the query of what was overdue at the end of a day."""
+    """Return the query of what was overdue at the end of a day, also of what was issued since, but due before."""
     return view.query(
         Invoice,
         kind="invoice",
-        issued_on=at_most(on),
         due_on=at_most(on - ONE_DAY),
         settled_on=at_least(on + ONE_DAY),
-        order="due_on",
     )
 
 

@@ -14,6 +14,7 @@ from keyaccount.errors import ValidationError, nearest
 from keyaccount.results import Result
 
 SCALE = 4
+_WHOLE, _LONG = 10**SCALE, 10**60
 
 # Nothing here may depend on what the host set for its own sums.
 _EXACT = decimal.Context(prec=200, rounding=decimal.ROUND_HALF_EVEN, traps=[decimal.InvalidOperation])
@@ -79,11 +80,6 @@ def _amount(value: object) -> Decimal:
     return value
 
 
-_ONE = 10**SCALE
-_USUAL = 10**24
-"""Amounts below so many ten-thousandths are made without asking whether they are too large."""
-
-
 @attrs.frozen(repr=False, order=False)
 class Money(Result):
     """An exact amount in one currency; adding two currencies is an error, never a guess.
@@ -116,16 +112,20 @@ class Money(Result):
 
     @classmethod
     def of_units(cls, units: int, currency: str) -> Money:
-        """Make money from ten-thousandths."""
-        if not -_USUAL < units < _USUAL or currency not in CURRENCIES:
+        """Make money from ten-thousandths; with a whole number and a known currency there is nothing to check."""
+        if type(units) is not int or type(currency) is not str or currency not in CURRENCIES or abs(units) > _LONG:
             return cls(_EXACT.scaleb(Decimal(units), -SCALE), currency)
-        whole, rest = divmod(units, _ONE)
-        made: Money = object.__new__(cls)  # it is right already, and a portfolio has millions
-        object.__setattr__(
-            made, "amount", _EXACT.normalize(_EXACT.scaleb(Decimal(units), -SCALE)) if rest else Decimal(whole)
-        )
-        object.__setattr__(made, "currency", currency)
-        return made
+        whole, rest = divmod(units, _WHOLE)
+        amount = Decimal(whole)
+        if rest:
+            places = SCALE
+            while not units % 10:
+                units, places = units // 10, places - 1
+            amount = Decimal(units).scaleb(-places, _EXACT)
+        found = object.__new__(cls)
+        object.__setattr__(found, "amount", amount)
+        object.__setattr__(found, "currency", currency)
+        return found
 
     @classmethod
     def total(cls, amounts: Iterable[Money], currency: str) -> Money:

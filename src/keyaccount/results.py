@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import functools
-import html
 import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
@@ -15,6 +14,7 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar, overload
 import attrs
 
 from keyaccount.errors import MissingExtra, ValidationError
+from keyaccount.pages import facts_page, rows_page
 
 T_co = TypeVar("T_co", covariant=True)
 Backend = Literal["pandas", "polars", "pyarrow"]
@@ -41,7 +41,7 @@ class Result:
 
     def _repr_html_(self) -> str:
         """Show the same facts in a notebook, escaped; nothing is loaded from anywhere."""
-        return _table(self.to_dict())
+        return facts_page(self.to_dict())
 
 
 class Rows(Result, Generic[T_co]):
@@ -78,7 +78,7 @@ class Rows(Result, Generic[T_co]):
         return frame([plain(row) for row in self._rows()], backend)
 
     def _repr_html_(self) -> str:
-        return _rows_table([plain(row) for row in self._rows()])
+        return rows_page([plain(row) for row in self._rows()])
 
 
 def frame(rows: Sequence[Mapping[str, Any]], backend: str, names: Sequence[str] = ()) -> Any:
@@ -147,27 +147,3 @@ def _fields(value: Any) -> Iterator[tuple[str, Any]]:
 def _names(cls: Any) -> tuple[str, ...]:
     names = [field.name for field in _attributes(cls) if not field.name.startswith("_")]
     return tuple(sorted(names, key=lambda name: name != "id"))
-
-
-def _table(facts: Mapping[str, Any]) -> str:
-    told = ((name, value) for name, value in facts.items() if value not in (None, "", [], {}))
-    cells = (f"<tr><th>{html.escape(name)}</th><td>{_cell_html(value)}</td></tr>" for name, value in told)
-    return f"<table>{''.join(cells)}</table>"
-
-
-def _rows_table(rows: Sequence[Any]) -> str:
-    if not rows:
-        return "<em>nothing</em>"
-    if not isinstance(rows[0], Mapping):
-        return "".join(f"<div>{_cell_html(row)}</div>" for row in rows)
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in rows[0])
-    body = "".join("<tr>" + "".join(f"<td>{_cell_html(v)}</td>" for v in row.values()) + "</tr>" for row in rows)
-    return f"<table><tr>{head}</tr>{body}</table>"
-
-
-def _cell_html(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return _table(value)
-    if isinstance(value, list):
-        return "<br>".join(_cell_html(item) for item in value)
-    return html.escape("" if value is None else str(value))

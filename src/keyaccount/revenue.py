@@ -128,7 +128,7 @@ def _growth_row(one: Sums, since: date | None, question: Question, trace: Trace)
             beside=FrozenMap({} if currency is None else {NOW: money(now, currency), BEFORE: prior}),
         )
 
-    return attrs.evolve(in_each_currency(one, question, figure), part=one.unit)
+    return in_each_currency(one, question, figure)
 
 
 def _growth_whole(rows: Iterable[Sums], since: Mapping[str, date | None], question: Question, trace: Trace) -> Figure:

@@ -13,7 +13,7 @@ SOURCE = pathlib.Path(__file__).parents[2] / "src" / "keyaccount"
 
 # From the ground up; a module imports only from the floors below its own, or its own floor without a cycle.
 FLOORS = [
-    {"errors", "values", "spans", "phones", "cells", "files", "scratch", "_version"},
+    {"errors", "values", "spans", "phones", "cells", "files", "scratch", "pages", "_version"},
     {"results", "money", "calendars", "shapes", "evidence"},
     {"deadlines"},
     {"model"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -147,3 +148,42 @@ def test_the_notebook_is_one_that_jupytext_reads() -> None:
     assert set(marks) == {"# %%", "# %% [markdown]"}
     assert marks[0] == "# %% [markdown]"
     assert all(cell.strip() for cell in cells())
+
+
+# ---- the executed notebook -----------------------------------------------------------------------------------------
+
+
+def executed() -> list[dict[str, Any]]:
+    """Return the cells of code of the notebook that was run and kept."""
+    kept = json.loads(NOTEBOOK.with_suffix(".ipynb").read_text(encoding="utf-8"))
+    return [cell for cell in kept["cells"] if cell["cell_type"] == "code"]
+
+
+def test_the_kept_notebook_has_the_same_cells() -> None:
+    """What was run is what stands in the file of cells."""
+    assert ["".join(cell["source"]).strip() for cell in executed()] == [cell.strip() for cell in cells()]
+
+
+def test_the_kept_notebook_shows_what_a_run_shows_now() -> None:
+    """The library's answers are those of today, to the letter; `python examples/executed.py` makes them so."""
+    outputs = [output for cell in executed() for output in cell["outputs"]]
+    kept = ["".join(output["data"].get("text/html", "")) for output in outputs if output["output_type"] != "stream"]
+    fresh = [value._repr_html_() if type(value).__module__.startswith("keyaccount.") else None for value in run()]
+    assert len(kept) == len(fresh)
+    assert [old for old, new in zip(kept, fresh, strict=True) if new is not None] == [new for new in fresh if new]
+
+
+def test_the_kept_notebook_prints_what_a_run_prints_now(capsys: pytest.CaptureFixture[str]) -> None:
+    """The figures explain themselves in the same words."""
+    run()
+    outputs = [output for cell in executed() for output in cell["outputs"]]
+    assert "".join("".join(one["text"]) for one in outputs if one["output_type"] == "stream") == capsys.readouterr().out
+
+
+def test_the_kept_notebook_tells_nothing_of_where_it_was_run() -> None:
+    """It is small, has no error and no warning, and names no path of the machine."""
+    text = NOTEBOOK.with_suffix(".ipynb").read_text(encoding="utf-8")
+    assert len(text) < 100_000
+    assert {output["output_type"] for cell in executed() for output in cell["outputs"]} <= {"execute_result", "stream"}
+    assert str(NOTEBOOK.parents[1]) not in text
+    assert not re.search(r"/home/|/Users/|/usr/|[A-Z]:\\\\|Warning", text)

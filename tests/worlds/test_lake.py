@@ -116,6 +116,24 @@ def test_a_lake_answers_like_the_store(engine: str) -> None:
     )
 
 
+def test_an_answer_from_single_documents_says_that_the_lake_has_none() -> None:
+    """Overdue, ageing, margin, discount, the health check and the day read the store, and tell so."""
+    told = ("Single invoices are read from the store: those kept outside it give sums alone, and are not among them.",)
+    asked: dict[str, Callable[[ka.Desk], Any]] = {
+        "overdue": lambda desk: desk.billing.overdue().remarks,
+        "ageing": lambda desk: desk.billing.ageing().remarks,
+        "margin": lambda desk: desk.portfolio.contribution_margin().whole.remarks,  # type: ignore[union-attr]
+        "discount": lambda desk: desk.portfolio.discount_depth().whole.remarks,  # type: ignore[union-attr]
+        "health check": lambda desk: desk.health_check().remarks,
+        "day": lambda desk: desk.daily().overdue.remarks,
+    }
+    over, stored = book_of(lake("pyarrow", ("acme",))).desk("volker"), book_of(stored=True).desk("volker")
+    assert {name: ask(over) for name, ask in asked.items()} == dict.fromkeys(asked, told)
+    assert {name: ask(stored) for name, ask in asked.items()} == dict.fromkeys(asked, ())
+    assert over.portfolio.contribution_margin(basis="orders").whole.remarks[0].startswith("Single orders")  # type: ignore[union-attr]
+    assert "those kept outside it" in over.health_check()._repr_html_()
+
+
 def test_broken_rows_of_readable_accounts_are_told() -> None:
     """What cannot be counted of an account that a desk may read is refused: by column, and by how many rows."""
     desk = book_of(lake("polars", ("acme",), odd="globex")).desk("volker")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING, Any, cast
 
+import attrs
+
 from keyaccount import billing, ledgers
 from keyaccount.model.commerce import Invoice
 from keyaccount.rosters import known_group
@@ -34,7 +36,8 @@ class Billing:
             day = self._desk._day(on, view)
             rows = cast("list[Invoice]", view.gather(ledgers.overdue(view, day))[0])
             kept, options = self._asked(view, day, rows, by, group)
-            return billing.overdue(kept, **options)
+            found = billing.overdue(kept, **options)
+            return attrs.evolve(found, remarks=ledgers.remarks_on_rows(view, "invoices"))
 
     def ageing(
         self,
@@ -52,12 +55,13 @@ class Billing:
             day = self._desk._day(on, view)
             kept, options = self._asked(view, day, ledgers.unsettled(view, day), by, group)
             exchange = self._desk._book._rates_to(currency)
-            return billing.ageing(kept, currency=currency, exchange=exchange, **options)
+            found = billing.ageing(kept, currency=currency, exchange=exchange, **options)
+            return attrs.evolve(found, remarks=(*found.remarks, *ledgers.remarks_on_rows(view, "invoices")))
 
     @staticmethod
     def _asked(
         view: View, day: date, rows: list[Invoice], by: str | None, group: str | None
     ) -> tuple[list[Invoice], dict[str, Any]]:
-        known = ledgers.customers(view, (row.organisation_id for row in rows))
+        known = ledgers.customers(view, (row.organisation_id for row in rows), {"by": by, "group": group})
         kept = [row for row in rows if known.has(row.organisation_id)]
         return kept, {"on": day, "by": by, "group": known_group(view, group), "accounts": known.accounts}

@@ -9,6 +9,8 @@ from fractions import Fraction
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Unpack
 
+import attrs
+
 from keyaccount import ledgers, portfolio, turnover
 from keyaccount.accounts import Accounts
 from keyaccount.calendars import Period
@@ -188,7 +190,9 @@ class Portfolio:
         with self._desk._view() as view:
             day = self._desk._day(asked.get("on"), view)
             met, held = ledgers.contacts(view, day)
-            known = ledgers.customers(view, (row.organisation_id for row in met if row.organisation_id))
+            known = ledgers.customers(
+                view, (row.organisation_id for row in met if row.organisation_id), {**asked, "per": per}
+            )
             options = self._given(view, known.accounts, asked)
             return portfolio.days_since_contact(met, per=per, positions=held, zone=self._desk._book.zone, **options)
 
@@ -217,7 +221,7 @@ class Portfolio:
         """Return the share of answered calls of a period that led to a meeting with the same contact."""
         with self._desk._view() as view:
             rows = view.find(Activity, kind=one_of(("call", "meeting", "visit")), order="at")
-            known = ledgers.customers(view, (row.organisation_id for row in rows if row.organisation_id))
+            known = ledgers.customers(view, (row.organisation_id for row in rows if row.organisation_id), asked)
             options = self._given(view, known.accounts, asked)
             return portfolio.call_to_meeting(
                 rows, period, within_days=within_days, zone=self._desk._book.zone, **options
@@ -243,7 +247,7 @@ class Portfolio:
             rates = Rates(asked.get("currency"), self._exchange(asked))
             spans = windows(day)
             found = ledgers.turnover(view, spans, basis, rates, self._desk._view)
-            known = ledgers.customers(view, ledgers.accounts_in(found))
+            known = ledgers.customers(view, ledgers.accounts_in(found), asked)
             given = self._given(view, known.accounts, asked)
             question = turnover.asked(next(iter(spans.values())), given.pop("on"), given)
             return rule(ledgers.of_customers(found, known), question)
@@ -252,18 +256,21 @@ class Portfolio:
         """Ask a rule over the documents of twelve months, which are read page by page."""
         with self._desk._view() as view:
             day = self._desk._day(asked.get("on"), view)
-            known = ledgers.customers(view)
+            known = ledgers.customers(view, (), asked)
             rows = (
                 row
                 for row in ledgers.documents(view, basis, Period.months_to(day, 12))
                 if known.has(row.organisation_id)
             )
             found: Figures = metric(rows, basis=basis, **self._given(view, known.accounts, asked))
-            return found
+            remarks = ledgers.remarks_on_rows(view, basis)
+            if not remarks or found.whole is None:
+                return found
+            return attrs.evolve(found, whole=attrs.evolve(found.whole, remarks=(*found.whole.remarks, *remarks)))
 
     def _opportunities(self, view: View, asked: Asked) -> tuple[list[Opportunity], dict[str, Any]]:
         rows = view.find(Opportunity, order="id")
-        known = ledgers.customers(view, (row.organisation_id for row in rows))
+        known = ledgers.customers(view, (row.organisation_id for row in rows), asked)
         return rows, self._given(view, known.accounts, asked)
 
     def _options(self, view: View, found: Roster, asked: Asked) -> dict[str, Any]:

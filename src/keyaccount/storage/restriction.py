@@ -151,11 +151,16 @@ class Restriction:
         """
         if self._sort.everywhere is not None and self._sort.everywhere >= right:
             return None
-        at_account = kind.reach == "hangs" and kind.home == ("organisation_id",) and kind.else_any is None
-        column = "id" if kind.reach == "account" else "organisation_id" if at_account else None
+        column = "id" if kind.reach == "account" else "organisation_id" if self.at_account(kind) else None
         if column is None:
             return None
         return f"{at}.{column} IN (SELECT id FROM {self._reached(right)})"
+
+    @staticmethod
+    def at_account(kind: Kind) -> bool:
+        """Say whether what is permitted of a kind depends on nothing but the organisation that a record hangs on."""
+        alone = kind.else_any is None and "about" not in kind.shapes
+        return kind.reach == "hangs" and kind.home == ("organisation_id",) and alone
 
     def _reached(self, right: Right) -> str:
         """Name the view of the organisations on which the reader has any claim, and of those that claims cover."""

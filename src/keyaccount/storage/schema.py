@@ -178,14 +178,15 @@ _INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
     "contract": (("last_day", "organisation_id"), ("ends_on", "id")),
     "grant": (("principal", "organisation_id"),),
     "invoice": (
-        ("organisation_id", "issued_on", "currency", "net_units"),
+        ("organisation_id", "currency", "issued_on", "net_units"),
         ("issued_on", "organisation_id", "currency", "net_units"),
         ("open", "due_on", "organisation_id"),
+        ("settled_on", "due_on"),
         ("number", "id"),
     ),
     "link": (("organisation_id", "kind", "open", "dated_on"),),
     "order": (
-        ("organisation_id", "ordered_on", "currency", "net_units", "state"),
+        ("organisation_id", "currency", "ordered_on", "net_units", "state"),
         ("ordered_on", "organisation_id", "currency", "net_units", "state"),
         ("open", "organisation_id"),
         ("number", "id"),
@@ -193,4 +194,7 @@ _INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
     "organisation": (("private", "id"),),
     "position": (("vip", "id"),),
 }
-"""What is asked besides references and folded names: windows per account and single months, what is open, VIPs."""
+"""What is asked besides references and folded names: windows per account and single months, what is or was open, VIPs.
+
+Windows per account are sums by currency too: with the currency before the day nothing has to be sorted for them.
+"""

@@ -89,10 +89,15 @@ class Select:
             columns.append(f"COUNT(*) {inside}")
             columns += [f"SUM({part}) {inside}" for field in asked.sums for part in _parts(field, halves=halves)]
         columns += [column for field in asked.extremes for column in self._extremes(kind, "t", field)]
-        where = self._where(kind, "t", paged=False)
+        by_home = self._restriction is not None and "organisation_id" in asked.by and self._restriction.at_account(kind)
+        where = self._where(kind, "t", paged=False, permitted=not by_home)
+        grouped += f" HAVING {self._permits(kind, 't')}" if by_home else ""  # once for each account, not for each row
         return self._with_views(
             f"SELECT {', '.join(columns)} FROM {self._table} t{''.join(joins)} WHERE {where}{grouped}"
         )
+
+    def _permits(self, kind: Kind, at: str) -> str:
+        return "1" if self._restriction is None else self._restriction.permits(kind, at, self.query.right)
 
     def _items(self, kind: Kind, at: str, field: str, name: str) -> str:
         """Join the items of a list of references that the reader sees, and nothing where there is none."""
@@ -105,9 +110,9 @@ class Select:
         shape, column = kind.shapes[window.field], self._shown(kind, at, window.field)
         start, end = (None if border is None else shape.normal(border) for border in (window.start, window.end))
         side = shape.unbounded if isinstance(shape, Day) else ""
-        borders = [f"{column} IS NOT NULL"]
-        borders += [f"{column} >= {self.bind(_kept(shape, start))}"] * (start is not None)
+        borders = [f"{column} >= {self.bind(_kept(shape, start))}"] * (start is not None)
         borders += [f"{column} < {self.bind(_kept(shape, end))}"] * (end is not None)
+        borders = borders or [f"{column} IS NOT NULL"]
         open_too = (side == "end" and end is None) or (side == "start" and start is None)
         return f"{column} IS NULL OR ({' AND '.join(borders)})" if open_too else " AND ".join(borders)
 
@@ -141,10 +146,10 @@ class Select:
 
     # -- conditions
 
-    def _where(self, kind: Kind, at: str, *, paged: bool = True) -> str:
+    def _where(self, kind: Kind, at: str, *, paged: bool = True, permitted: bool = True) -> str:
         parts = [self._meets(kind, at, field, test) for field, test in self.query.where]
         if self._restriction is not None:
-            parts.append(self._restriction.permits(kind, at, self.query.right))
+            parts += [self._permits(kind, at)] if permitted else []
             within = self._restriction.within(kind, at, self.query.right)
             parts += [within] if within is not None and not self._is_narrow(kind) else []
         if self.query.text is not None:
@@ -319,21 +324,25 @@ class Totals:
     extremes: tuple[str, ...]
 
     def read(self, kind: Kind, rows: Iterable[tuple[Any, ...]], *, halves: bool) -> list[Total]:
-        """Read the totals out of a statement's rows, in their order."""
-        found = [self._total(kind, iter(row), halves=halves) for row in rows]
-        return sorted(found, key=lambda total: key_order(total.key))
+        """Read the totals out of a statement's rows, in their order.
 
-    def _total(self, kind: Kind, row: Iterator[Any], *, halves: bool) -> Total:
-        key = tuple(_read(kind, field, next(row)) for field in self.by)
-        count = next(row)
-        counts, sums = [], []
-        for _ in self.windows or (None,):
-            counts.append(next(row))
-            parts = [[next(row) or 0 for _ in _parts(field, halves=halves)] for field in self.sums]
-            sums.append(tuple((high << _HALF) + low for high, low in parts) if halves else tuple(n for (n,) in parts))
-        ends = [(_read(kind, field, next(row)), _read(kind, field, next(row))) for field in self.extremes]
-        lows, highs = zip(*ends, strict=True) if ends else ((), ())
-        return Total(key, count, tuple(counts), tuple(sums), lows, highs)
+        A row holds its key, the number of rows, for each window their number and sums, and both ends of each extreme.
+        """
+        first, wide = len(self.by) + 1, 1 + len(self.sums) * (2 if halves else 1)
+        last = first + wide * (len(self.windows) or 1)
+        keys, ends = ([_reader(kind, field) for field in fields] for fields in (self.by, self.extremes))
+        found = [
+            Total(
+                _read_all(keys, row[: first - 1]),
+                row[first - 1],
+                row[first:last:wide],
+                tuple(_added(row[at + 1 : at + wide], halves=halves) for at in range(first, last, wide)),
+                _read_all(ends, row[last::2]),
+                _read_all(ends, row[last + 1 :: 2]),
+            )
+            for row in rows
+        ]
+        return sorted(found, key=lambda total: key_order(total.key))
 
 
 _HALF = 32
@@ -345,10 +354,21 @@ def _parts(field: str, *, halves: bool) -> tuple[str, ...]:
     return (f"{column} >> {_HALF}", f"{column} & {(1 << _HALF) - 1}") if halves else (column,)
 
 
-def _read(kind: Kind, field: str, value: Any) -> Any:
+def _added(sums: Sequence[int | None], *, halves: bool) -> tuple[int, ...]:
+    """Return the sums of a window; nothing adds up to 0, and two halves to the whole."""
+    if halves:
+        return tuple(((high or 0) << _HALF) + (low or 0) for high, low in zip(sums[::2], sums[1::2], strict=True))
+    return tuple(one or 0 for one in sums)
+
+
+def _reader(kind: Kind, field: str) -> Callable[[Any], Any] | None:
     shape = kind.shapes[field]
-    read = reader_of(shape.item if isinstance(shape, Many) else shape)
-    return value if read is None or value is None else read(value)
+    return reader_of(shape.item if isinstance(shape, Many) else shape)
+
+
+def _read_all(readers: Sequence[Callable[[Any], Any] | None], values: Sequence[Any]) -> tuple[Any, ...]:
+    read = zip(readers, values, strict=True)
+    return tuple([value if reader is None or value is None else reader(value) for reader, value in read])
 
 
 @functools.cache
