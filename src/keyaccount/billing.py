@@ -17,6 +17,7 @@ from keyaccount.figures import rounded, rounded_together, shown_in_order
 from keyaccount.model.commerce import Invoice
 from keyaccount.money import Money
 from keyaccount.questions import Options, Question
+from keyaccount.ratios import OVERLAP
 from keyaccount.results import Result, Rows
 
 BUCKETS = ("1-30", "31-60", "61-90", "over 90")
@@ -133,7 +134,7 @@ def ageing(invoices: Iterable[Invoice], *, on: date, **options: Unpack[Options])
         tuple(whole),
         split,
         undated,
-        question.shared((name for name, _ in rows), on),
+        (*question.shared((name for name, _ in rows), on), *((OVERLAP,) if question.by == "group" else ())),
     )
 
 
@@ -214,6 +215,8 @@ class _Columns:
         self.ids.append(one.invoice.id)
         if one.invoice.kind == "credit note":
             self.units["credits"] += one.units
+        elif one.invoice.is_credit:
+            self.units["credits"] -= one.units
         elif one.units < 0:
             self.units["overpaid"] -= one.units
         elif one.days <= 0:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import date, datetime, time
+from datetime import date, datetime
 from typing import Any, cast
 
 import attrs
 
 from keyaccount import phones
-from keyaccount.calendars import ONE_DAY
 from keyaccount.errors import NotFound, ValidationError
 from keyaccount.facts import Facts, gather
 from keyaccount.model.activities import Activity
@@ -219,9 +218,7 @@ def told(view: View, last: Activity, by: User | None, whom: Contact | None) -> L
 
 def last_contact_query(view: View, on: date, **on_whom: Any) -> Query:
     """Ask for the latest two-way activity up to the end of a day, and not later than now."""
-    end = datetime.combine(on + ONE_DAY, time(), view.now.tzinfo)
-    until = at_most(min(view.now, end))
-    return view.query(Activity, **on_whom, two_way=True, at=until, order=("-at", "-id"), limit=1)
+    return view.query(Activity, **on_whom, two_way=True, at=at_most(view.until(on)), order=("-at", "-id"), limit=1)
 
 
 def _activities(

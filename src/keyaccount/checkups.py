@@ -9,16 +9,13 @@ from typing import Any, TypeVar, cast
 import attrs
 
 from keyaccount import attention, health, ledgers
-from keyaccount.calendars import ONE_DAY
 from keyaccount.figures import Exchange, Rates
 from keyaccount.model.activities import Activity
 from keyaccount.model.commerce import Invoice
 from keyaccount.model.contracts import Contract
 from keyaccount.model.entity import Entity
-from keyaccount.model.renewals import Renewal
 from keyaccount.model.rights import BreakGlass
 from keyaccount.model.sales import Opportunity
-from keyaccount.queries import Query, at_most
 from keyaccount.rosters import known_group
 from keyaccount.view import View
 
@@ -33,13 +30,14 @@ def health_check(
     rates = Rates(asked.get("currency"), exchange)
     invoiced = ledgers.turnover(view, health.invoice_windows(on), "invoices", rates, again)
     ordered = ledgers.turnover(view, health.order_windows(on), "orders", rates, again)
-    contracts, overdue, opportunities, promises, renewals = view.gather(
+    contracts, overdue, renewals, deals, decided, promises, kept = view.gather(
         view.query(Contract),
         ledgers.overdue(view, on),
-        view.query(Opportunity, open=True, order="id"),
-        _promised(view, on),
-        view.query(Renewal, open=True),
+        ledgers.renewals(view, on),
+        *ledgers.deals(view, on),
+        *ledgers.promised(view, on),
     )
+    opportunities, promises = [*deals, *decided], [*promises, *kept]
     met, held = ledgers.contacts(view, on)
     accounts = _accounts(contracts, overdue, opportunities, promises, met)
     known = ledgers.customers(view, {*accounts, *ledgers.accounts_in(invoiced, ordered)}, asked)
@@ -49,23 +47,33 @@ def health_check(
         contracts=_of(contracts, Contract, known),
         open_invoices=_of(overdue, Invoice, known),
         opportunities=_of(opportunities, Opportunity, known),
-        contacts=attention.last_contacts(met, on=on, positions=held, zone=zone, accounts=known.accounts),
+        contacts={
+            account: last
+            for account, last in attention.last_contacts(
+                met, on=on, positions=held, zone=zone, accounts=known.accounts
+            ).items()
+            if known.has(account)
+        },
         promises=_of(promises, Activity, known),
-        progress={row.contract_id: row.state for row in cast("list[Renewal]", renewals)},
+        progress=ledgers.progress(renewals, on, view),
     )
-    found = health.health_of(facts, on=on, zone=zone, accounts=known.accounts, exchange=exchange, **asked)
+    found = health.health_of(
+        facts, on=on, zone=zone, lead=view.work.lead, accounts=known.accounts, exchange=exchange, **asked
+    )
     return attrs.evolve(found, remarks=(*found.remarks, *ledgers.remarks_on_rows(view, "invoices")))
 
 
 def daily(view: View, on: date, *, zone: tzinfo, **asked: Any) -> health.Daily:
     """Gather what is overdue, to be updated and promised, and who has a private account open."""
     asked["group"] = known_group(view, asked.get("group"))
-    overdue, opportunities, promises, opened = view.gather(
+    overdue, undated, deals, decided, promises, kept, opened = view.gather(
         ledgers.overdue(view, on),
-        view.query(Opportunity, open=True, order="id"),
-        _promised(view, on),
+        ledgers.undated(view, on),
+        *ledgers.deals(view, on),
+        *ledgers.promised(view, on),
         view.query(BreakGlass, order="opens_at"),
     )
+    overdue, opportunities, promises = [*overdue, *undated], [*deals, *decided], [*promises, *kept]
     known = ledgers.customers(view, _accounts(overdue, opportunities, promises), asked)
     found = health.daily(
         on=on,
@@ -82,10 +90,6 @@ def daily(view: View, on: date, *, zone: tzinfo, **asked: Any) -> health.Daily:
 
 def _is_open(row: BreakGlass, view: View) -> bool:
     return row.opens_at is not None and row.closes_at is not None and row.opens_at <= view.now < row.closes_at
-
-
-def _promised(view: View, on: date) -> Query:
-    return view.query(Activity, open=True, follow_up_on=at_most(on - ONE_DAY), order="follow_up_on")
 
 
 def _accounts(*found: Iterable[Entity]) -> set[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time
 from typing import Any, Protocol, TypeAlias, cast
 
 import attrs
@@ -16,7 +16,10 @@ from keyaccount.model.activities import Activity
 from keyaccount.model.commerce import COUNTED, Invoice, Order
 from keyaccount.model.contacts import Position
 from keyaccount.model.organisations import Organisation
-from keyaccount.queries import Window, above, at_least, at_most, between, is_none, one_of
+from keyaccount.model.renewals import Renewal
+from keyaccount.model.sales import Opportunity
+from keyaccount.queries import Query, Window, above, at_least, at_most, between, is_none, one_of
+from keyaccount.renewals import state_on
 from keyaccount.rosters import is_customer, known_of
 from keyaccount.turnover import Basis, Find, Flow, Turnover, checked_basis
 from keyaccount.values import FrozenMap
@@ -186,13 +189,41 @@ def overdue(view: View, on: date) -> Any:
     )
 
 
+def undated(view: View, on: date) -> Query:
+    """Return the query of open invoices that nobody gave a due day."""
+    return view.query(Invoice, kind="invoice", due_on=is_none, settled_on=at_least(on + ONE_DAY))
+
+
+def deals(view: View, on: date) -> tuple[Query, Query]:
+    """Return the queries of opportunities that were to be decided at the end of a day: still open, or closed since."""
+    since = view.query(Opportunity, closed_on=at_least(on + ONE_DAY), order="id")
+    return view.query(Opportunity, open=True, order="id"), since
+
+
+def promised(view: View, on: date) -> tuple[Query, Query]:
+    """Return the queries of follow-ups due before a day and not done by its end: still open, or done since."""
+    before: dict[str, Any] = {"follow_up_on": at_most(on - ONE_DAY), "order": "follow_up_on"}
+    next_day = datetime.combine(on + ONE_DAY, time(), view.now.tzinfo)
+    return view.query(Activity, open=True, **before), view.query(Activity, done_at=at_least(next_day), **before)
+
+
+def renewals(view: View, on: date) -> Query:
+    """Return the query of the renewals of what is due from a day on."""
+    return view.query(Renewal, due_on=at_least(on), order=("-due_on", "id"))
+
+
+def progress(rows: Iterable[Any], on: date, view: View) -> dict[str, str]:
+    """Say of contracts how far their renewals were on a day."""
+    told = {row.contract_id: state_on(row, on, view.now.tzinfo) for row in rows}
+    return {id: state for id, state in told.items() if state is not None and state != "superseded"}
+
+
 def contacts(view: View, on: date) -> tuple[list[Activity], list[Position]]:
-    """Read the latest two-way activities up to the end of a day by account, and by contact where no account is named.
+    """Read the latest two-way activities up to the end of a day, and not later than now, by account, and by contact where no account is named.
 
     With the positions of those contacts: an activity without an account counts where they were employed.
     """
-    until = datetime.combine(on + ONE_DAY, time(), view.now.tzinfo) - timedelta(microseconds=1)
-    met: dict[str, Any] = {"two_way": True, "at": at_most(until)}
+    met: dict[str, Any] = {"two_way": True, "at": at_most(view.until(on))}
     latest = {
         total.highs[0] for total in view.totals(view.query(Activity, **met), by=("organisation_id",), extremes=("at",))
     }

@@ -7,12 +7,13 @@ import sys
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta
 from typing import Any, TypeVar, cast
 
 import attrs
 
 from keyaccount import access
+from keyaccount.calendars import ONE_DAY
 from keyaccount.catalogue import Kind, kind_of
 from keyaccount.contracts import LEAD_DAYS, Lead
 from keyaccount.errors import AccessDenied, NotFound, ValidationError
@@ -144,6 +145,10 @@ class View:
         """Make a query from conditions in a mapping."""
         kind = kind_of(cls)
         return Query(kind, conditions(kind, given), reader=self.reader, limit=limit)
+
+    def until(self, on: date) -> datetime:
+        """Return the last moment of a day that has come: what is put in for later did not happen yet."""
+        return min(self.now, datetime.combine(on + ONE_DAY, time(), self.now.tzinfo) - timedelta(microseconds=1))
 
     def gather(self, *queries: Query) -> list[list[Entity]]:
         """Answer several queries in one round trip."""

@@ -34,7 +34,8 @@ class Billing:
         """
         with self._desk._view() as view:
             day = self._desk._day(on, view)
-            rows = cast("list[Invoice]", view.gather(ledgers.overdue(view, day))[0])
+            late, undated = view.gather(ledgers.overdue(view, day), ledgers.undated(view, day))
+            rows = cast("list[Invoice]", [*late, *undated])
             kept, options = self._asked(view, day, rows, by, group)
             found = billing.overdue(kept, **options)
             return attrs.evolve(found, remarks=ledgers.remarks_on_rows(view, "invoices"))

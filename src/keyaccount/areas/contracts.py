@@ -6,13 +6,10 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from keyaccount import contracts as rules
-from keyaccount import expiring
-from keyaccount import renewals as work
+from keyaccount import expiring, ledgers
 from keyaccount.errors import ValidationError
 from keyaccount.model.contracts import Contract
 from keyaccount.model.organisations import Organisation
-from keyaccount.model.renewals import Renewal
-from keyaccount.queries import at_least
 from keyaccount.rosters import around, known_group, roster
 from keyaccount.view import View
 
@@ -55,7 +52,7 @@ class Contracts:
         """
         with self._desk._view() as view:
             asked = self._asked(view, on, by, group, frames=frames)
-            done = _progress(view, asked["on"])
+            done = ledgers.progress(view.gather(ledgers.renewals(view, asked["on"]))[0], asked["on"], view)
             lead = self._desk._book.lead
             return expiring.due(within_days=within_days, progress=done, lead=lead, **asked)
 
@@ -103,10 +100,3 @@ class Contracts:
             "accounts": found.accounts,
             "matching": found.matching(frames=frames),
         }
-
-
-def _progress(view: View, day: date) -> dict[str, str]:
-    """Say of contracts how far the renewals of what is due from a day on were on that day."""
-    rows = view.find(Renewal, due_on=at_least(day), order=("-due_on", "id"))
-    told = {row.contract_id: work.state_on(row, day, view.now.tzinfo) for row in rows}
-    return {id: state for id, state in told.items() if state not in (None, "superseded")}

@@ -177,19 +177,24 @@ class Invoice(Entity):
         return (self.gross or self._net) - Money.total(paid, self.currency)
 
     @property
+    def is_credit(self) -> bool:
+        """Whether it is owed to the customer: a credit note, or an invoice below zero."""
+        return self.kind == "credit note" or (self.gross or self._net).units < 0
+
+    @property
     def open(self) -> bool:
-        """Whether something is still to be paid."""
+        """Whether something is still to be paid, or was paid too much."""
         return self.settled_on is None
 
     @property
     def settled_on(self) -> date | None:
-        """The day from which on nothing is open any more; None while something is."""
+        """The day from which on it is even; None while something is open, or was paid too much."""
         left, settled = (self.gross or self._net).units, self.issued_on
         for payment in sorted(self.payments, key=lambda payment: payment.paid_on or date.min):
             before, left = left, left - payment.amount.units
-            if left <= 0 < before:
-                settled = payment.paid_on
-        return settled if left <= 0 else None
+            if before and not left:
+                settled = payment.paid_on or self.issued_on
+        return None if left else settled
 
     @property
     def open_until(self) -> date | None:
