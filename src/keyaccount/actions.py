@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from keyaccount.health_rows import HealthRow
 
 QUIET_DAYS = 90
+ALERTED = 20
+"""Orders that fall by more than so many percent are an alert."""
 WORTH_RENEWING_DAYS = 365
 KINDS = ("expired contract", "renewal", "promise", "payment", "decline", "opportunity", "contact")
 _SETTLED = frozenset({"signed", "lost", "superseded", "archived"})
@@ -64,7 +66,7 @@ def _all(row: HealthRow, numbers: Mapping[str, str], previous: date, quiet_days:
         yield ToDo("payment", _payment(row.overdue, row.oldest_overdue, all_disputed=row.all_disputed), row.overdue_ids)
     if row.alert and row.decline is not None:
         season = "; the season's, as last year" if row.seasonal else ""
-        said = f"schedule a call: orders {percent(-row.decline)} against {_MONTHS[previous.month - 1]}{season}"
+        said = f"schedule a call: orders {fallen(row.decline)} against {_MONTHS[previous.month - 1]}{season}"
         yield ToDo("decline", said, (row.organisation_id,))
     for deal in row.to_update:
         since = "without an expected day" if deal.days is None else f"expected {_days(deal.days)} ago"
@@ -76,10 +78,11 @@ def _all(row: HealthRow, numbers: Mapping[str, str], previous: date, quiet_days:
 def _renewal(due: DueContract, name: str) -> str:
     if due.terminated:
         return f"talk about {name}: notice was given, it ends in {_days(due.days_left)}"
+    done = "no action" if due.done in {None, "alerted"} else due.done  # raising it is no action of anybody's
     if due.auto_renews and due.deadline is not None:
-        return f"decide on {name}: it renews itself, {_days(due.days_left)} left, {due.done or 'no action'}"
-    begun = "go on with the" if due.done else "start"
-    return f"{begun} renewal of {name}: {_days(due.days_left)} left, {due.done or 'no action'}"
+        return f"decide on {name}: it renews itself, {_days(due.days_left)} left, {done}"
+    begun = "start" if done == "no action" else "go on with the"
+    return f"{begun} renewal of {name}: {_days(due.days_left)} left, {done}"
 
 
 def _payment(amounts: Sequence[Money], oldest: int, *, all_disputed: bool) -> str:
@@ -95,8 +98,17 @@ def _contact(row: HealthRow, quiet_days: int) -> Iterator[ToDo]:
         yield ToDo("contact", said, (row.last_contact.activity_id,))
 
 
+def counted(count: int, what: str) -> str:
+    """Write so many of something.
+
+    >>> counted(1, "day"), counted(0, "account")
+    ('1 day', '0 accounts')
+    """
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
 def _days(count: int) -> str:
-    return f"{count} day{'' if count == 1 else 's'}"
+    return counted(count, "day")
 
 
 def percent(share: Fraction) -> str:
@@ -106,6 +118,18 @@ def percent(share: Fraction) -> str:
     ('-34 %', '+12 %')
     """
     return f"{round(share * 100):+d} %"
+
+
+def fallen(decline: Fraction) -> str:
+    """Write a decline above the limit so that it never reads as the limit itself: in tenths where whole percent do.
+
+    >>> fallen(Fraction(34, 100)), fallen(Fraction(203, 1000)), fallen(Fraction(20001, 100_000))
+    ('-34 %', '-20.3 %', '-20.1 %')
+    """
+    if round(decline * 100) > ALERTED:
+        return percent(-decline)
+    tenths = max(round(decline * 1000), ALERTED * 10 + 1)
+    return f"-{tenths // 10}.{tenths % 10} %"
 
 
 def sums(amounts: Iterable[Money]) -> str:

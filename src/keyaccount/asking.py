@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any, TypeAlias
 
 import attrs
@@ -260,6 +261,8 @@ def ordinal(value: Any) -> Any:
         return (value - _EPOCH) // _MICROSECOND
     if isinstance(value, date):
         return value.toordinal()
+    if isinstance(value, Decimal):  # a share: its digits stand in the order of its values
+        return f"{value:f}"
     return value if isinstance(value, str) else int(value)
 
 
@@ -304,7 +307,7 @@ def _sound_rank(rank: Any) -> bool:
 
 
 def _sound_key(shape: Shape, rank: list[Any]) -> tuple[int, Any] | None:
-    textual = isinstance(shape, Text) or type(shape).__name__ in ("Ident", "Refer", "Choice")
+    textual = isinstance(shape, Text) or type(shape).__name__ in ("Ident", "Refer", "Choice", "Exact")
     wanted = str if textual and rank[0] == 1 else int
     if type(rank[1]) is not wanted or (rank[0] != 1 and rank[1] != 0):
         return None

@@ -169,7 +169,7 @@ def _told(last: Contacted) -> str:
     return f"{last.day}: {last.kind}{by}{whom}"
 
 
-def _talked_to(names: Iterable[str], found: Mapping[str, Contacted], question: Question, per: Per) -> Figure:
+def _talked_to(names: Sequence[str], found: Mapping[str, Contacted], question: Question, per: Per) -> Figure:
     entries = [
         Entry(
             name,
@@ -182,7 +182,8 @@ def _talked_to(names: Iterable[str], found: Mapping[str, Contacted], question: Q
         for name in names
     ]
     definition = f"those ever talked to, divided by all; {_SINCE}"
-    return Ratio("Talked to", definition, "nobody was asked for", question, per).figure(entries)
+    shared = question.shared(names, question.on) if per == "account" else ()
+    return Ratio("Talked to", definition, "nobody was asked for", question, per, remarks=shared).figure(entries)
 
 
 # ---- calls and meetings --------------------------------------------------------------------------------------------

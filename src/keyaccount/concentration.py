@@ -17,6 +17,7 @@ from keyaccount.figures import Figure, Figures, Records, Value, rounded, rounded
 from keyaccount.model.commerce import Invoice, Order
 from keyaccount.money import Money
 from keyaccount.questions import Options, Question, checked_count
+from keyaccount.ratios import OVERLAP
 from keyaccount.turnover import Basis, Trace, Turnover, Units, asked, by_unit, decided_on, mixed, turnover
 from keyaccount.values import FrozenMap
 
@@ -118,7 +119,10 @@ class _Market:
             records=Records(self.trace.ids(units, WINDOW, self.currency)),
             accounts=Records((), units),
             excluded=tuple(sorted(negative)),
-            remarks=self.question.shared(units, decided_on(self.question)),
+            remarks=(
+                *self.question.shared(units, decided_on(self.question)),
+                *((OVERLAP,) if self.question.by == "group" else ()),
+            ),
         )
         if not total:
             return attrs.evolve(figure, reason="nothing was turned over")

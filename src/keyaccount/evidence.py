@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, Generic, NamedTuple, TypeVar, overload
 
+from keyaccount.errors import KeyAccountError
+
 T = TypeVar("T")
 
 EAGER = 10_000
@@ -82,6 +84,13 @@ class Later(Evidence[str]):
 
     def _at(self, place: int) -> str:
         return self._ids()[place]
+
+    def __repr__(self) -> str:
+        """Show the ids; say so where they cannot be looked up any more."""
+        try:
+            return super().__repr__()
+        except KeyAccountError as error:
+            return f"<ids that cannot be looked up: {error}>"
 
     def __len__(self) -> int:
         """Count the ids."""

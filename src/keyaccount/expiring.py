@@ -76,13 +76,14 @@ def due_and_expired(
     *,
     on: date,
     within_days: int = 60,
+    lead: Lead = LEAD_DAYS,
     progress: Mapping[str, str] | None = None,
     **options: Unpack[Options],
 ) -> tuple[DueContracts, ExpiredContracts]:
     """Return what `due` and `expired` do, in one pass over the contracts."""
     question, last = _asked(on, within_days, options)
     rows = list(_open(contracts, question))
-    soon = _due_soon(rows, question, last, LEAD_DAYS, progress or {})
+    soon = _due_soon(rows, question, last, lead, progress or {})
     gone = [_expired(row, question) for row in rows if _is_expired(row, on)]
     return (
         DueContracts(tuple(sorted(soon, key=_by_urgency)), on, within_days),

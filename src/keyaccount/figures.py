@@ -278,6 +278,8 @@ def rounded_together(amounts: Sequence[Fraction | int], total: Money) -> list[Mo
     ['33.34 EUR', '33.33 EUR', '33.33 EUR']
     """
     step = _step(total.currency)
+    if all(isinstance(amount, int) and not amount % step for amount in amounts):  # as they nearly always are
+        return [Money.of_units(int(amount), total.currency) for amount in amounts]
     scaled = [Fraction(amount) / step for amount in amounts]
     floors = [exact.numerator // exact.denominator for exact in scaled]
     missing = total.units // step - sum(floors)

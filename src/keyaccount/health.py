@@ -20,6 +20,7 @@ from keyaccount.actions import QUIET_DAYS
 from keyaccount.attention import Contacted, last_contacts
 from keyaccount.billing import OverdueInvoice
 from keyaccount.calendars import Period
+from keyaccount.contracts import LEAD_DAYS, Lead
 from keyaccount.errors import ValidationError
 from keyaccount.expiring import DueContract, ExpiredContract, due_and_expired
 from keyaccount.figures import shown_in_order
@@ -30,8 +31,7 @@ from keyaccount.health_rows import (
     HealthCheck,
     HealthRow,
     HealthTotals,
-    amounts_of,
-    sum_of,
+    rounded_rows,
     totals,
 )
 from keyaccount.model.activities import Activity
@@ -42,6 +42,7 @@ from keyaccount.model.sales import OPPORTUNITY_KINDS, Opportunity
 from keyaccount.opportunities import StaleOpportunity, to_update, weight
 from keyaccount.promises import BrokenPromise, broken_promises
 from keyaccount.questions import Options, Question, checked_count
+from keyaccount.ratios import OVERLAP
 from keyaccount.turnover import Sums, Turnover, Units, by_unit, mixed, turnover
 
 __all__ = [
@@ -110,6 +111,7 @@ def health_check(
     positions: Iterable[Position] = (),
     progress: Mapping[str, str] | None = None,
     quiet_days: int = QUIET_DAYS,
+    lead: Lead = LEAD_DAYS,
     zone: tzinfo = UTC,
     **options: Unpack[Options],
 ) -> HealthCheck:
@@ -137,7 +139,7 @@ def health_check(
         happened,
         progress or {},
     )
-    return health_of(facts, on=on, quiet_days=quiet_days, zone=zone, **options)
+    return health_of(facts, on=on, quiet_days=quiet_days, lead=lead, zone=zone, **options)
 
 
 def _keeping_open(invoices: Iterable[Invoice], unpaid: list[Invoice], on: date) -> Iterator[Invoice]:
@@ -171,6 +173,7 @@ def health_of(
     *,
     on: date,
     quiet_days: int = QUIET_DAYS,
+    lead: Lead = LEAD_DAYS,
     zone: tzinfo = UTC,
     **options: Unpack[Options],
 ) -> HealthCheck:
@@ -178,16 +181,31 @@ def health_of(
     question = Question.of(Period(on, on), on, options)
     if question.level != "account":
         raise ValidationError.of("health check", "level", question.level, "is not offered here: its rows are accounts")
-    sight = _Sight.of(facts, question, zone)
+    sight = _Sight.of(facts, question, lead, zone)
     checked_count("quiet_days", quiet_days)
-    rows = [sight.row(account, quiet_days) for account in sight.accounts()]
-    rows.sort(key=lambda row: (-sum(amount.units for amount in row.invoiced), row.organisation_id))
+    accounts = sight.accounts()
+    amounts = {account: sight.amounts(account) for account in accounts}
+    shown = rounded_rows(amounts)
+    rows = [sight.row(account, shown[account], quiet_days) for account in accounts]
+    rows.sort(key=_largest_first)
+    currencies = sorted({amount.currency for row in rows for amount in row.invoiced})
     parts = None
     if question.by is not None:
         names = shown_in_order({part: 0 for row in rows for part in row.parts})
         parts = tuple(totals([row for row in rows if name in row.parts], part=name) for name in names)
-    remarks = question.shared((row.organisation_id for row in rows), on)
+    remarks = (
+        *question.shared(accounts, on),
+        *((OVERLAP,) if question.by == "group" else ()),
+        *((f"Ordered in {', '.join(currencies)} apart: {mixed(currencies)}.",) if len(currencies) > 1 else ()),
+    )
     return HealthCheck(tuple(rows), totals(rows), on, sight.signals, sight.windows, parts, remarks)
+
+
+def _largest_first(row: HealthRow) -> tuple[bool, str, int, str]:
+    """Order by what was invoiced, in each currency apart; what was invoiced in several stands with the first."""
+    if not row.invoiced:
+        return True, "", 0, row.organisation_id
+    return False, row.invoiced[0].currency, -row.invoiced[0].units, row.organisation_id
 
 
 # ---- one row -------------------------------------------------------------------------------------------------------
@@ -228,14 +246,16 @@ class _Sight:
     windows: Mapping[str, Period]
 
     @classmethod
-    def of(cls, facts: HealthFacts, question: Question, zone: tzinfo) -> _Sight:
+    def of(cls, facts: HealthFacts, question: Question, lead: Lead, zone: tzinfo) -> _Sight:
         """Gather the facts by account; an account is asked for, or not, when its row is made."""
         on, all_of_them = question.on, attrs.evolve(question, group=None, by=None, accounts=NOBODY)
         rates: Options = {"currency": question.currency, "exchange": question.exchange}
         matching: Options = {"matching": question.matching}
         contracts, deals = facts.contracts or (), facts.opportunities or ()
         open_deals = [row for row in deals if row.open_on(on)]
-        soon, gone = due_and_expired(contracts, on=on, within_days=WITHIN_DAYS, progress=facts.progress, **matching)
+        soon, gone = due_and_expired(
+            contracts, on=on, within_days=WITHIN_DAYS, lead=lead, progress=facts.progress, **matching
+        )
         present = {
             "invoiced": facts.invoiced is not None,
             "decline": facts.ordered is not None,
@@ -270,8 +290,8 @@ class _Sight:
         found.update(row.organisation_id for row in self.facts.contracts or ())
         return sorted(one for one in found if self.question.asks_for(one, self.question.on))
 
-    def row(self, account: str, quiet_days: int) -> HealthRow:
-        """Return one row, with what to do."""
+    def row(self, account: str, amounts: Mapping[str, Amounts], quiet_days: int) -> HealthRow:
+        """Return one row with its amounts as they are shown, and what to do."""
         organisation = self.question.accounts.organisations.get(account)
         fields = {
             "organisation_id": account,
@@ -279,7 +299,9 @@ class _Sight:
             "signals": self.signals,
             **self._turnover(self.invoiced.get(account)),
             **self._decline(self.ordered.get(account)),
-            **self._money(account),
+            **self._late(account),
+            **amounts,
+            "opportunities": len(self.deals.of(account)),
             "due": self.due.of(account),
             "expired": self.expired.of(account),
             "to_update": self.to_update.of(account),
@@ -295,15 +317,11 @@ class _Sight:
         if one is None or not one.amounts:
             first = None if one is None else one.first
             return {"growth_reason": revenue.grown(0, 0, first, self.windows[revenue.BEFORE])[1]}
-        fields = {
-            "invoiced": amounts_of({currency: units[0] for currency, units in one.amounts.items()}),
-            "invoiced_before": amounts_of({currency: units[1] for currency, units in one.amounts.items()}),
-        }
         if len(one.amounts) > 1:
-            return {**fields, "growth_reason": mixed(sorted(one.amounts))}
+            return {"growth_reason": mixed(sorted(one.amounts))}
         ((now, before),) = one.amounts.values()
         growth, reason = revenue.grown(now, before, one.first, self.windows[revenue.BEFORE])
-        return {**fields, "growth": growth, "growth_reason": reason}
+        return {"growth": growth, "growth_reason": reason}
 
     def _decline(self, one: Sums | None) -> dict[str, Any]:
         if one is None or not one.amounts:
@@ -319,23 +337,27 @@ class _Sight:
             "seasonal": found.seasonal,
         }
 
-    def _money(self, account: str) -> dict[str, Any]:
-        late, deals, rates = self.overdue.of(account), self.deals.of(account), self.question.rates
-        value: defaultdict[str, Units] = defaultdict(int)
-        weighted: defaultdict[str, Units] = defaultdict(int)
-        for deal in deals:
+    def amounts(self, account: str) -> dict[str, dict[str, Units]]:
+        """Return the exact amounts of an account by field and currency."""
+        rates, found = self.question.rates, defaultdict[str, defaultdict[str, Units]](lambda: defaultdict(int))
+        if (one := self.invoiced.get(account)) is not None:
+            for currency, (now, before) in one.amounts.items():
+                found["invoiced"][currency], found["invoiced_before"][currency] = now, before
+        for late in self.overdue.of(account):
+            found["overdue"][late.open_amount.currency] += late.open_amount.units
+        for deal in self.deals.of(account):
             if deal.value is not None:
-                currency = deal.value.currency
-                value[rates.target(currency)] += rates.convert(deal.value.units, currency, self.question.on)
-                weighted[rates.target(currency)] += rates.convert(weight(deal), currency, self.question.on)
+                currency = rates.target(deal.value.currency)
+                found["pipeline"][currency] += rates.convert(deal.value.units, deal.value.currency, self.question.on)
+                found["weighted"][currency] += rates.convert(weight(deal), deal.value.currency, self.question.on)
+        return {field: dict(units) for field, units in found.items()}
+
+    def _late(self, account: str) -> dict[str, Any]:
+        late = self.overdue.of(account)
         return {
-            "overdue": sum_of((row.open_amount,) for row in late),
             "oldest_overdue": max((row.days for row in late), default=0),
             "all_disputed": bool(late) and all(row.disputed for row in late),
             "overdue_ids": tuple(row.invoice_id for row in late),
-            "opportunities": len(deals),
-            "pipeline": amounts_of(value),
-            "weighted": amounts_of(weighted),
         }
 
 

@@ -16,7 +16,7 @@ from keyaccount.billing import OverdueInvoices
 from keyaccount.calendars import Period
 from keyaccount.errors import ValidationError
 from keyaccount.expiring import DueContract, ExpiredContract
-from keyaccount.figures import rounded
+from keyaccount.figures import rounded, rounded_together
 from keyaccount.health_page import page
 from keyaccount.model.rights import BreakGlass
 from keyaccount.money import Money
@@ -167,6 +167,27 @@ def sum_of(columns: Iterable[Amounts]) -> Amounts:
         for amount in amounts:
             found[amount.currency] += amount.units
     return amounts_of(found)
+
+
+def rounded_rows(rows: Mapping[str, Mapping[str, Mapping[str, Units]]]) -> dict[str, dict[str, Amounts]]:
+    """Round the exact amounts of accounts, by field and currency, so that what is shown adds up to its rounded total.
+
+    What is nothing is left out.
+    """
+    columns: defaultdict[tuple[str, str], list[tuple[str, Units]]] = defaultdict(list)
+    for account, fields in rows.items():
+        for field, units in fields.items():
+            for currency, exact in units.items():
+                if exact:
+                    columns[field, currency].append((account, exact))
+    found: dict[str, dict[str, Amounts]] = {account: {} for account in rows}
+    for (field, currency), column in sorted(columns.items()):
+        exact_units = [exact for _, exact in column]
+        shown = rounded_together(exact_units, rounded(sum(exact_units), currency))
+        for (account, _), amount in zip(column, shown, strict=True):
+            if amount.amount:
+                found[account][field] = (*found[account].get(field, ()), amount)
+    return found
 
 
 def amounts_of(units: Mapping[str, Units]) -> Amounts:

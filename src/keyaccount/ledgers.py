@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import date, datetime, time
-from typing import Any, Protocol, TypeAlias, cast
+from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 import attrs
 
 from keyaccount.accounts import Accounts
 from keyaccount.calendars import ONE_DAY, Period
 from keyaccount.catalogue import kind_of
+from keyaccount.evidence import EAGER
 from keyaccount.figures import Rates
 from keyaccount.model.activities import Activity
 from keyaccount.model.commerce import COUNTED, Invoice, Order
@@ -26,6 +28,7 @@ from keyaccount.values import FrozenMap
 from keyaccount.view import View, by_id
 
 Document: TypeAlias = type[Invoice] | type[Order]
+A = TypeVar("A", Activity, Opportunity)
 
 
 class Again(Protocol):
@@ -87,6 +90,11 @@ def of_customers(found: Turnover, known: Customers) -> Turnover:
     return attrs.evolve(found, flows=[flow for flow in found.flows if known.has(flow.account)])
 
 
+def with_customers(rows: Iterable[A], known: Customers) -> list[A]:
+    """Leave out what happened with accounts that are no customers; what names no account stays."""
+    return [row for row in rows if row.organisation_id is None or known.has(row.organisation_id)]
+
+
 def accounts_in(*found: Turnover) -> set[str]:
     """Return the accounts that turned anything over."""
     return {flow.account for one in found for flow in one.flows}
@@ -140,6 +148,29 @@ def _finder(again: Again, basis: str) -> Find:
             return tuple(row.key for row in view.gather(attrs.evolve(query, order=((day, False),)))[0])
 
     return find
+
+
+def with_records(view: View, found: Turnover, basis: Basis) -> Turnover:
+    """Read the ids behind the sums at once where they are few: they are then those of the same state, for good."""
+    cls, day = _document(basis)
+    spans = [window for window in found.windows.values() if window.days]
+    lake = view.work.lake
+    if not spans or (lake is not None and lake.holds(basis)):
+        return found
+    first, last = min(window.start for window in spans), max(window.end for window in spans) - ONE_DAY
+    query = _counted(view, cls, **{day: between(first, last)})
+    if view.count(query) > EAGER:
+        return found
+    by_account: defaultdict[str, list[tuple[date, str, str]]] = defaultdict(list)
+    for total in view.totals(query, by=("organisation_id", day, "id", "currency")):
+        account, on, id, currency = total.key
+        by_account[account].append((on, id, currency))
+
+    def find(accounts: Collection[str], window: Period, currency: str | None) -> Iterable[str]:
+        rows = sorted(row for account in accounts for row in by_account.get(account, ()))
+        return tuple(id for on, id, one in rows if on in window and currency in (None, one))
+
+    return attrs.evolve(found, find=find)
 
 
 def _finder_in_lake(again: Again, look_up: Find) -> Find:
@@ -219,7 +250,7 @@ def progress(rows: Iterable[Any], on: date, view: View) -> dict[str, str]:
 
 
 def contacts(view: View, on: date) -> tuple[list[Activity], list[Position]]:
-    """Read the latest two-way activities up to the end of a day, and not later than now, by account, and by contact where no account is named.
+    """Read the latest two-way activities up to a day's end, or now, by account, by contact where no account is named.
 
     With the positions of those contacts: an activity without an account counts where they were employed.
     """

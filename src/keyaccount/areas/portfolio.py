@@ -194,6 +194,7 @@ class Portfolio:
                 view, (row.organisation_id for row in met if row.organisation_id), {**asked, "per": per}
             )
             options = self._given(view, known.accounts, asked)
+            met = ledgers.with_customers(met, known)
             return portfolio.days_since_contact(met, per=per, positions=held, zone=self._desk._book.zone, **options)
 
     def win_ratio(
@@ -223,6 +224,7 @@ class Portfolio:
             rows = view.find(Activity, kind=one_of(("call", "meeting", "visit")), order="at")
             known = ledgers.customers(view, (row.organisation_id for row in rows if row.organisation_id), asked)
             options = self._given(view, known.accounts, asked)
+            rows = ledgers.with_customers(rows, known)
             return portfolio.call_to_meeting(
                 rows, period, within_days=within_days, zone=self._desk._book.zone, **options
             )
@@ -250,7 +252,7 @@ class Portfolio:
             known = ledgers.customers(view, ledgers.accounts_in(found), asked)
             given = self._given(view, known.accounts, asked)
             question = turnover.asked(next(iter(spans.values())), given.pop("on"), given)
-            return rule(ledgers.of_customers(found, known), question)
+            return rule(ledgers.with_records(view, ledgers.of_customers(found, known), basis), question)
 
     def _documents(self, metric: Any, basis: Basis, asked: Asked) -> Figures:
         """Ask a rule over the documents of twelve months, which are read page by page."""
@@ -271,7 +273,7 @@ class Portfolio:
     def _opportunities(self, view: View, asked: Asked) -> tuple[list[Opportunity], dict[str, Any]]:
         rows = view.find(Opportunity, order="id")
         known = ledgers.customers(view, (row.organisation_id for row in rows), asked)
-        return rows, self._given(view, known.accounts, asked)
+        return ledgers.with_customers(rows, known), self._given(view, known.accounts, asked)
 
     def _options(self, view: View, found: Roster, asked: Asked) -> dict[str, Any]:
         return {
