@@ -1,0 +1,185 @@
+"""How a host's columns are read as ours are kept: fragments of SQL for SQLite and PostgreSQL, by sort of column.
+
+What a field cannot hold becomes nothing, or what the field holds when nothing is given; text is brought to one that it
+can hold. It is done in SQL, so that every condition, count and sum sees the same rows as the lists do.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from keyaccount.money import CURRENCIES, SCALE
+
+_LARGEST = 10**16
+_CURRENCIES = ", ".join(f"'{code}'" for code in sorted(CURRENCIES))
+_CONTROLS = [*range(1, 32), *range(127, 160)]
+
+
+@attrs.frozen
+class Reading:
+    """How one sort of database is told to read a host's columns; templates, whose place takes an expression."""
+
+    text: str
+    control: str
+    """That a text holds a control character."""
+    day: str
+    moment: str
+    flag: str
+    whole: str
+    list: str
+    """A JSON list, of whatever a column holds."""
+    mapping: str
+    texts: str
+    """A JSON list of the texts and numbers in one, as texts; blank ones are left out."""
+    each: str
+    """The rows of a JSON list of texts, as `e.value`."""
+    special: str
+    """That a text holds one of the characters that fold to ASCII."""
+    foreign: str
+    """That a text holds a character beside printable ASCII."""
+    lower: str
+    numbers: str
+    """That a text matches digits in order."""
+    payments: str
+    """A list of payments in one currency, of those that can be read: a day, and an amount as text."""
+    settled: str
+    """The day from which on nothing is open of a total, as `Invoice.settled_on` finds it from the payments."""
+
+    def line(self, column: str, limit: int) -> str:
+        """Read a line of text: control characters are blanks, and what is too long is cut."""
+        text, cleaned = self.text.format(column), self.text.format(column)
+        for code in _CONTROLS:
+            cleaned = f"replace({cleaned}, {self.character(code)}, ' ')"
+        return f"CASE WHEN {self.control.format(text)} THEN substr({cleaned}, 1, {limit}) ELSE substr({text}, 1, {limit}) END"
+
+    def passage(self, column: str, limit: int) -> str:
+        """Read a text of several lines; what is too long is cut."""
+        text, cleaned = self.text.format(column), self.text.format(column)
+        for code in (code for code in _CONTROLS if code not in (9, 10, 13)):
+            cleaned = f"replace({cleaned}, {self.character(code)}, ' ')"
+        return f"CASE WHEN {self.control.format(text)} THEN substr({cleaned}, 1, {limit}) ELSE substr({text}, 1, {limit}) END"
+
+    def key(self, column: str, limit: int) -> str:
+        """Read a key that is text; what cannot be an id is none."""
+        text = self.text.format(column)
+        return f"CASE WHEN length({text}) BETWEEN 1 AND {limit} AND NOT {self.control.format(text)} THEN {text} END"
+
+    def one_of(self, column: str, words: tuple[str, ...], otherwise: str) -> str:
+        """Read one of a few words."""
+        text, told = self.text.format(column), ", ".join(f"'{word}'" for word in words)
+        return f"CASE WHEN {text} IN ({told}) THEN {text} ELSE {otherwise} END"
+
+    def currency(self, column: str) -> str:
+        """Read a currency."""
+        text = self.text.format(column)
+        return f"CASE WHEN {text} IN ({_CURRENCIES}) THEN {text} END"
+
+    def character(self, code: int) -> str:
+        """Return a character that cannot stand in a statement."""
+        return f"char({code})"
+
+    def units(self, column: str, places: int) -> str:
+        """Read a decimal number as whole ten-thousandths, exactly; None where it has more places, or is too large."""
+        raise NotImplementedError
+
+
+class _SQLite(Reading):
+    def units(self, column: str, places: int) -> str:
+        """Read it from its text: SQLite's own numbers are binary, and some programs keep text or bytes.
+
+        A number with an exponent, as programs write large whole ones and zeros, is read where it is whole.
+        """
+        t = f"trim(CAST({column} AS TEXT))"
+        dot = f"instr({t}, '.')"
+        whole = f"CAST({t} AS INTEGER) * {10**SCALE}"
+        parts = f"CAST(substr({t}, 1, {dot} - 1) || substr(substr({t}, {dot} + 1) || '0000', 1, {SCALE}) AS INTEGER)"
+        kept = f"rtrim(substr({t}, {dot} + {1 + places}), '0') = ''"
+        real = f"CAST({t} AS REAL)"
+        plain = f"CASE WHEN {dot} = 0 THEN {whole} WHEN {kept} THEN {parts} END"
+        large = (
+            f"CASE WHEN abs({real}) <= 1e12 AND {real} = CAST({real} AS INTEGER) "
+            f"THEN CAST({real} AS INTEGER) * {10**SCALE} END"
+        )
+        number = f"{t} GLOB '*[0-9]*' AND {t} NOT GLOB '*[^0-9.-]*' AND {t} NOT GLOB '?*-*' AND {t} NOT GLOB '*.*.*'"
+        found = f"CASE WHEN {number} THEN {plain} WHEN {t} GLOB '*[0-9][eE][+-]*[0-9]' THEN {large} END"
+        return f"(SELECT CASE WHEN abs(u) <= {_LARGEST} THEN u END FROM (SELECT {found} AS u))"
+
+
+class _PostgreSQL(Reading):
+    def character(self, code: int) -> str:
+        """Return a character that cannot stand in a statement."""
+        return f"chr({code})"
+
+    def units(self, column: str, places: int) -> str:
+        """Read it from a NUMERIC, or what casts to one."""
+        number = f"CAST({column} AS numeric)"
+        sound = f"abs({number}) <= 1000000000000 AND {number} = round({number}, {places})"
+        return f"CASE WHEN {sound} THEN CAST({number} * {10**SCALE} AS bigint) END"
+
+
+_SPECIAL = "\u00df\u0130\u0149\u017f\u037e\u1e9a\u1e9e\u1fef\u212a\ufb00\ufb01\ufb02\ufb03\ufb04\ufb05\ufb06"
+"""Every character beside ASCII whose folded form holds an ASCII one."""
+
+SQLITE = _SQLite(
+    text="CAST({0} AS TEXT)",
+    control="({0} GLOB '*[' || char(1) || '-' || char(31) || char(127) || '-' || char(159) || ']*')",
+    day="CASE WHEN date(substr(CAST({0} AS TEXT), 1, 10)) = substr(CAST({0} AS TEXT), 1, 10) "
+    "AND substr(CAST({0} AS TEXT), 1, 4) >= '0001' THEN substr(CAST({0} AS TEXT), 1, 10) END",
+    moment="CASE WHEN datetime(substr(CAST({0} AS TEXT), 1, 19)) IS NOT NULL AND length(CAST({0} AS TEXT)) >= 19 "
+    "AND substr(CAST({0} AS TEXT), 1, 4) >= '0002' "
+    "THEN substr(CAST({0} AS TEXT), 1, 10) || 'T' || substr(CAST({0} AS TEXT), 12, 8) || '.' || "
+    "substr(rtrim(substr(CAST({0} AS TEXT), 21), 'Zz') || '000000', 1, 6) || 'Z' END",
+    flag="CASE WHEN {0} IS NULL THEN {1} WHEN CAST({0} AS TEXT) IN ('0', '0.0', '', 'false', 'f', 'no') THEN 0 ELSE 1 END",
+    whole="CASE WHEN typeof({0}) = 'integer' AND {0} BETWEEN {1} AND {2} THEN {0} ELSE {3} END",
+    list="CASE WHEN json_valid({0}) AND json_type({0}) = 'array' THEN CAST({0} AS TEXT) ELSE '[]' END",
+    mapping="CASE WHEN json_valid({0}) AND json_type({0}) = 'object' THEN CAST({0} AS TEXT) ELSE '{{}}' END",
+    texts="(SELECT json_group_array(CAST(e.value AS TEXT)) FROM json_each({0}) e "
+    "WHERE e.type IN ('text', 'integer') AND trim(e.value) <> '' AND length(e.value) <= {1})",
+    each="json_each({0}) e",
+    special=f"{{0}} GLOB '*[{_SPECIAL}]*'",
+    foreign="{0} GLOB '*[^ -~]*'",
+    lower="lower({0})",
+    numbers="lower({0}) GLOB {1}",
+    payments="(SELECT json_group_array(json_object('paid_on', p.d, 'amount', json_object('amount', p.a, "
+    "'currency', p.c))) FROM (SELECT {day} AS d, CAST(COALESCE(json_extract(e.value, '$.amount.amount'), "
+    "json_extract(e.value, '$.amount')) AS TEXT) AS a, COALESCE(json_extract(e.value, '$.amount.currency'), "
+    "{currency}) AS c FROM json_each({list}) e WHERE e.type = 'object') p WHERE p.d IS NOT NULL AND p.c = {currency} "
+    "AND {units} IS NOT NULL AND p.a NOT GLOB '*[eE]*')",
+    settled="(SELECT CASE WHEN {total} - COALESCE(SUM(p.a), 0) <= 0 THEN COALESCE(MAX(CASE WHEN {total} - p.run <= 0 "
+    "AND {total} - p.run + p.a > 0 THEN p.d END), {issued}) END FROM (SELECT q.a, q.d, SUM(q.a) OVER (ORDER BY q.d, "
+    "q.n ROWS UNBOUNDED PRECEDING) AS run FROM (SELECT {units} AS a, json_extract(e.value, '$.paid_on') AS d, "
+    "e.key AS n FROM json_each({payments}) e) q) p)",
+)
+
+POSTGRESQL = _PostgreSQL(
+    text='CAST({0} AS TEXT) COLLATE "C"',
+    control="({0} ~ '[\\x01-\\x1f\\x7f-\\x9f]')",
+    day="CASE WHEN CAST({0} AS date) BETWEEN date '0001-01-01' AND date '9999-12-31' "
+    "THEN to_char(CAST({0} AS date), 'YYYY-MM-DD') COLLATE \"C\" END",
+    moment="CASE WHEN CAST({0} AS date) BETWEEN date '0002-01-01' AND date '9998-12-31' "
+    "THEN to_char(CAST({0} AS timestamp), 'YYYY-MM-DD\"T\"HH24\\:MI\\:SS.US\"Z\"') COLLATE \"C\" END",
+    flag="CASE WHEN {0} IS NULL THEN {1} WHEN CAST({0} AS text) IN ('0', '', 'false', 'f', 'no') THEN 0 ELSE 1 END",
+    whole="CASE WHEN CAST({0} AS numeric) BETWEEN {1} AND {2} THEN CAST({0} AS bigint) ELSE {3} END",
+    list="CASE WHEN json_typeof(CAST({0} AS json)) = 'array' THEN CAST({0} AS text) ELSE '[]' END",
+    mapping="CASE WHEN json_typeof(CAST({0} AS json)) = 'object' THEN CAST({0} AS text) ELSE '{{}}' END",
+    texts="(SELECT COALESCE(CAST(json_agg(e.value) AS text), '[]') "
+    "FROM json_array_elements_text(CAST({0} AS json)) e(value) "
+    "WHERE trim(e.value) <> '' AND length(e.value) <= {1})",
+    each="json_array_elements_text(CAST({0} AS json)) e(value)",
+    special=f"{{0}} ~ '[{_SPECIAL}]'",
+    foreign="{0} ~ '[^ -~]'",
+    lower='lower({0} COLLATE "C")',
+    numbers="lower({0}) ~ {1}",
+    payments="(SELECT COALESCE(CAST(json_agg(json_build_object('paid_on', p.d, 'amount', json_build_object('amount', "
+    "p.a, 'currency', p.c)) ORDER BY p.n) AS text), '[]') FROM (SELECT {day} AS d, COALESCE(e.value -> 'amount' ->> "
+    "'amount', e.value ->> 'amount') AS a, COALESCE(e.value -> 'amount' ->> 'currency', {currency}) AS c, e.n "
+    "FROM json_array_elements(CAST({list} AS json)) WITH ORDINALITY e(value, n) "
+    "WHERE json_typeof(e.value) = 'object') p WHERE p.d IS NOT NULL AND p.c = {currency} "
+    "AND p.a ~ '^-?[0-9]+(\\.[0-9]+)?$' AND {units} IS NOT NULL)",
+    settled="(SELECT CASE WHEN {total} - COALESCE(SUM(p.a), 0) <= 0 THEN COALESCE(MAX(CASE WHEN {total} - p.run <= 0 "
+    "AND {total} - p.run + p.a > 0 THEN p.d END), {issued}) END FROM (SELECT q.a, q.d, SUM(q.a) OVER (ORDER BY q.d, "
+    "q.n ROWS UNBOUNDED PRECEDING) AS run FROM (SELECT {units} AS a, e.value ->> 'paid_on' AS d, e.n "
+    "FROM json_array_elements(CAST({payments} AS json)) WITH ORDINALITY e(value, n)) q) p)",
+)
+
+READINGS = {"sqlite": SQLITE, "postgresql": POSTGRESQL}
