@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -33,8 +34,9 @@ from keyaccount.shapes import (
     Shape,
     Text,
 )
+from keyaccount.storage.dialects import SQLITE, Dialect
 from keyaccount.storage.restriction import Restriction, restriction_for, sort_of
-from keyaccount.storage.schema import DIALLED, key_text, table_of
+from keyaccount.storage.schema import DIALLED, is_whole, key_text, table_of
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -42,11 +44,12 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class Select:
     """One query on its way to SQL text; what it binds goes to `parameters`."""
 
-    def __init__(self, query: Query, parameters: dict[str, Any]) -> None:
+    def __init__(self, query: Query, parameters: dict[str, Any], dialect: Dialect = SQLITE) -> None:
         """Start with the reader's parameters bound."""
         self.query = query
         self.parameters = parameters
-        self._restriction = None if query.reader is None else restriction_for(sort_of(query.reader))
+        self.dialect = dialect
+        self._restriction = None if query.reader is None else restriction_for(sort_of(query.reader), dialect)
 
     # -- whole statements
 
@@ -58,13 +61,18 @@ class Select:
             f"SELECT {columns} FROM {self._table} t WHERE {self._where(kind, 't')} {self._arranged(kind, 't')}"
         )
 
+    def ids(self) -> str:
+        """Return the statement that gives the ids of the query's rows alone, in no order."""
+        return self._with_views(f"SELECT t.id FROM {self._table} t WHERE {self._where(self.query.kind, 't')}")
+
     def branch(self, number: int, width: int) -> str:
         """Return the query as a branch of a statement for several: numbered, of one width, in no order."""
         kind = self.query.kind
         shown = _columns(kind, self._restriction)
-        columns = ", ".join([str(number), *shown, *["NULL"] * (width - len(shown))])
-        text = f"SELECT {columns} FROM {self._table} t WHERE {self._where(kind, 't')}"
-        return f"SELECT * FROM ({text} {self._arranged(kind, 't')})" if self._cut else text
+        padded = ", ".join([*shown, *["NULL"] * (width - len(shown))])
+        columns = f"CAST(json_build_array({', '.join(shown)}) AS text)" if self.dialect.packed else padded
+        text = f"SELECT {number}, {columns} FROM {self._table} t WHERE {self._where(kind, 't')}"
+        return f"SELECT * FROM ({text} {self._arranged(kind, 't')}) b" if self._cut else text
 
     @property
     def _cut(self) -> bool:
@@ -84,7 +92,7 @@ class Select:
         ]
         grouped = f" GROUP BY {', '.join(map(str, range(1, len(columns) + 1)))}" if columns else ""
         columns.append("COUNT(*)")
-        for lies in [self._lies_in(kind, "t", window) for window in asked.windows] or ["1"]:
+        for lies in [self._lies_in(kind, "t", window) for window in asked.windows] or [self.dialect.true]:
             inside = f"FILTER (WHERE {lies})"
             columns.append(f"COUNT(*) {inside}")
             columns += [f"SUM({part}) {inside}" for field in asked.sums for part in _parts(field, halves=halves)]
@@ -99,7 +107,7 @@ class Select:
         link, rule = kind.link(field), self._restriction
         seen = f" AND {rule.reachable(link, f'{name}.key')}" if rule and link and rule.masks(kind, link) else ""
         own = f"{name}.kind = {self.bind(kind.name)} AND {name}.field = {self.bind(field)} AND {name}.id = {at}.id"
-        return f" LEFT JOIN item {name} ON {own}{seen}"
+        return f" LEFT JOIN {self.dialect.table('item')} {name} ON {own}{seen}"
 
     def _lies_in(self, kind: Kind, at: str, window: Window) -> str:
         shape, column = kind.shapes[window.field], self._shown(kind, at, window.field)
@@ -120,10 +128,10 @@ class Select:
 
     @property
     def _table(self) -> str:
-        return _quoted(table_of(self.query.kind.name).name)
+        return self.dialect.table(table_of(self.query.kind.name).name)
 
     def _with_views(self, text: str) -> str:
-        return text if self._restriction is None else self._restriction.views(text) + text
+        return with_views(text, self._restriction, self.dialect)
 
     def _shown(self, kind: Kind, at: str, field: str, *, folded: bool = False) -> str:
         """Return a field as the reader sees it, or the folded form that it compares by."""
@@ -132,12 +140,17 @@ class Select:
     def bind(self, value: Any) -> str:
         """Bind a value; return its place in the text."""
         name = f"p{len(self.parameters)}"
-        self.parameters[name] = value
+        self.parameters[name] = sound(value)
         return f":{name}"
 
     def bind_all(self, values: Iterable[Any]) -> str:
-        """Bind many values as one parameter; return a sub-select of them."""
-        return f"(SELECT value FROM json_each({self.bind(json.dumps(list(values), ensure_ascii=False))}))"
+        """Bind many values as one parameter, a JSON list; return its place in the text."""
+        return self.bind(json.dumps([sound(value) for value in values], ensure_ascii=False))
+
+    def _among(self, column: str, values: Iterable[Any], *, whole: bool = False) -> str:
+        """Return the condition that a column holds one of some texts, or of some whole numbers."""
+        template = self.dialect.among_whole if whole else self.dialect.among
+        return template.format(column=column, list=self.bind_all(values))
 
     # -- conditions
 
@@ -151,7 +164,7 @@ class Select:
             parts.append(self._sought(at, self.query.text))
         elif paged and self.query.after is not None:
             parts.append(self._later(kind, at, self.query.after))
-        return " AND ".join([f"({part})" for part in parts]) or "1"
+        return " AND ".join([f"({part})" for part in parts]) or self.dialect.true
 
     def _is_narrow(self, kind: Kind) -> bool:
         """Say whether a condition asks for certain records, which an index finds."""
@@ -164,8 +177,9 @@ class Select:
     def _sought(self, at: str, text: str) -> str:
         """Narrow a text search down; the ranking decides."""
         wanted, digits = prepared(text)
-        found = [f"instr({at}.search_text, {self.bind(part)}) > 0" for part in dict.fromkeys((wanted, digits)) if part]
-        return " OR ".join(found) or "0"
+        texts = [part for part in dict.fromkeys((wanted, digits)) if part]
+        found = [self.dialect.contains.format(text=f"{at}.search_text", part=self.bind(part)) for part in texts]
+        return " OR ".join(found) or self.dialect.false
 
     def _meets(self, kind: Kind, at: str, field: str, test: Test) -> str:
         if test.op in ("above", "below"):
@@ -179,7 +193,7 @@ class Select:
             return self._meets_pairs(kind, at, field, test, shape)
         column = self._shown(kind, at, field, folded=isinstance(shape, Text) and shape.folded)
         if test.op == "is_none":
-            return f"{column} IS NULL OR {column} = ''"
+            return f"{column} IS NULL" + ("" if is_whole(shape) else f" OR {column} = ''")
         if test.op in ("is", "one_of"):
             return self._equals(kind, at, field, column, test)
         if isinstance(shape, Amount):
@@ -194,7 +208,8 @@ class Select:
         if test.op == "is":
             equal = f"{bare} = {self.bind(_kept(shape, shape.normal(test.value)))}"
         else:
-            equal = f"{bare} IN {self.bind_all(_kept(shape, shape.normal(value)) for value in test.value)}"
+            values = (_kept(shape, shape.normal(value)) for value in test.value)
+            equal = self._among(bare, values, whole=is_whole(shape))
         return f"{equal} AND {rule.reachable(link, bare)}" if masked and rule and link else equal
 
     def _within_amount(self, kind: Kind, at: str, field: str, test: Test) -> str:
@@ -229,7 +244,7 @@ class Select:
         masked = rule is not None and link is not None and rule.masks(kind, link)
         readable = f" AND {rule.reachable(link, 'i.key')}" if masked and rule and link else ""
         if test.op == "is_none":
-            return f"NOT EXISTS (SELECT 1 FROM item i WHERE {self._at_item(kind, at, field)}{readable})"
+            return f"NOT EXISTS (SELECT 1 FROM {self._items_of} i WHERE {self._at_item(kind, at, field)}{readable})"
         given = test.value if test.op == "one_of" else (test.value,)
         keys = [key_text(shape.item.key(shape.item.normal(value))) for value in given]
         return self._item(kind, at, field, keys, readable)
@@ -240,7 +255,7 @@ class Select:
         given = test.value if test.op == "one_of" else (test.value,)
         wanted = [[key_text(key) for key in shape.keys(shape.normal(value))] for value in given]
         if not all(wanted):
-            return "1"  # no pair at all is asked for
+            return self.dialect.true  # no pair at all is asked for
         if all(len(keys) == 1 for keys in wanted):
             return self._item(kind, at, field, [key for keys in wanted for key in keys])
         return self._item_of_pairs(kind, at, field, wanted)
@@ -248,22 +263,25 @@ class Select:
     def _item_of_pairs(self, kind: Kind, at: str, field: str, wanted: Sequence[Sequence[str]]) -> str:
         """Ask for rows that have every pair of one of the mappings; one text, however many are wanted."""
         named = f"i.kind = {self.bind(kind.name)} AND i.field = {self.bind(field)}"
-        pairs = f"json_each({self.bind(json.dumps(wanted, ensure_ascii=False))}) w CROSS JOIN json_each(w.value) k"
-        found = f"SELECT i.id FROM {pairs} CROSS JOIN item i ON {named} AND i.key = k.value"
-        return f"{at}.id IN ({found} GROUP BY w.key, i.id HAVING COUNT(*) = json_array_length(w.value))"
+        lists = self.bind(json.dumps([[sound(key) for key in keys] for keys in wanted], ensure_ascii=False))
+        return f"{at}.id IN ({self.dialect.has_every.format(wanted=lists, item=self._items_of, named=named)})"
 
     def _item(self, kind: Kind, at: str, field: str, keys: Iterable[str], more: str = "") -> str:
         named = f"i.kind = {self.bind(kind.name)} AND i.field = {self.bind(field)}"
-        return f"{at}.id IN (SELECT i.id FROM item i WHERE {named} AND i.key IN {self.bind_all(keys)}{more})"
+        return f"{at}.id IN (SELECT i.id FROM {self._items_of} i WHERE {named} AND {self._among('i.key', keys)}{more})"
 
     def _at_item(self, kind: Kind, at: str, field: str) -> str:
         return f"i.kind = {self.bind(kind.name)} AND i.field = {self.bind(field)} AND i.id = {at}.id"
 
+    @property
+    def _items_of(self) -> str:
+        return self.dialect.table("item")
+
     def _closure(self, kind: Kind, at: str, test: Test) -> str:
-        table, up = _quoted(table_of(kind.name).name), _quoted(kind.up or "id")
+        table, up = self.dialect.table(table_of(kind.name).name), _quoted(kind.up or "id")
         near, far = ("c.up", "n.id") if test.op == "above" else ("c.id", f"n.{up}")
         row = f"SELECT n.id, n.{up} FROM {table} n"
-        start = f"{row} WHERE n.id IN {self.bind_all(test.value)}"
+        start = f"{row} WHERE {self._among('n.id', test.value)}"
         return (
             f"{at}.id IN (WITH RECURSIVE c(id, up) AS ({start} UNION {row} JOIN c ON {far} = {near}) SELECT id FROM c)"
         )
@@ -274,6 +292,10 @@ class Select:
         for field, descending in self.query.order:
             column, last = self._ordered(kind, at, field), _nothing_last(kind.shapes[field])
             way = " DESC" if descending else ""
+            if self.dialect.nothing_last:
+                first = "" if last else " NULLS LAST" if descending else " NULLS FIRST"
+                yield f"{column}{way}{first if _may_be_nothing(kind.shapes[field]) else ''}"
+                continue
             if last:
                 yield f"{column} IS NULL{way}"
             yield f"{column}{way}"
@@ -298,15 +320,42 @@ class Select:
         return " OR ".join(f"({part})" for part in chain)
 
 
-def several(queries: Sequence[Query], parameters: dict[str, Any]) -> str:
+def several(queries: Sequence[Query], parameters: dict[str, Any], dialect: Dialect = SQLITE) -> str:
     """Return one statement that answers several queries of one reader: each row under the number of its query.
 
-    Within a query rows come in no order. A condition that covers all below is worked out once for all of them.
+    Within a query rows come in no order; `unpacked` reads them. A condition that covers all below is worked out once
+    for all of them.
     """
     width = max(len(shown_fields(query.kind)) for query in queries)
-    text = " UNION ALL ".join(Select(query, parameters).branch(n, width) for n, query in enumerate(queries))
+    selects = (Select(query, parameters, dialect) for query in queries)
+    text = " UNION ALL ".join(select.branch(number, width) for number, select in enumerate(selects))
     reader = queries[0].reader
-    return text if reader is None else restriction_for(sort_of(reader)).views(text) + text
+    return with_views(text, None if reader is None else restriction_for(sort_of(reader), dialect), dialect)
+
+
+def unpacked(row: Sequence[Any], dialect: Dialect) -> tuple[int, Sequence[Any]]:
+    """Return the number of a row's query and its columns, of a row that answers several queries."""
+    return (row[0], json.loads(row[1])) if dialect.packed else (row[0], row[1:])
+
+
+def with_views(text: str, restriction: Restriction | None, dialect: Dialect) -> str:
+    """Put the views that a statement needs in front of it: the rule's, and tables that are read somewhere else."""
+    views = [] if restriction is None else restriction.views(text)
+    views = [*dialect.read_elsewhere([text, *views]), *views]
+    return f"WITH RECURSIVE {', '.join(views)} {text}" if views else text
+
+
+def sound(value: Any) -> Any:
+    """Return a value that every database takes: text that can be stored nowhere becomes other such text.
+
+    NUL and halves of characters are in no stored text, and neither are control characters, which databases take.
+    """
+    if isinstance(value, str) and not value.isprintable():
+        return _HALF_CHARACTER.sub("\ud7ff\x01", value.replace("\0", "\x01"))
+    return int(value) if isinstance(value, bool) else value
+
+
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 
 
 @attrs.frozen
@@ -318,7 +367,7 @@ class Totals:
     sums: tuple[str, ...]
     extremes: tuple[str, ...]
 
-    def read(self, kind: Kind, rows: Iterable[tuple[Any, ...]], *, halves: bool) -> list[Total]:
+    def read(self, kind: Kind, rows: Iterable[Sequence[Any]], *, halves: bool) -> list[Total]:
         """Read the totals out of a statement's rows, in their order."""
         found = [self._total(kind, iter(row), halves=halves) for row in rows]
         return sorted(found, key=lambda total: key_order(total.key))
@@ -329,7 +378,7 @@ class Totals:
         counts, sums = [], []
         for _ in self.windows or (None,):
             counts.append(next(row))
-            parts = [[next(row) or 0 for _ in _parts(field, halves=halves)] for field in self.sums]
+            parts = [[int(next(row) or 0) for _ in _parts(field, halves=halves)] for field in self.sums]
             sums.append(tuple((high << _HALF) + low for high, low in parts) if halves else tuple(n for (n,) in parts))
         ends = [(_read(kind, field, next(row)), _read(kind, field, next(row))) for field in self.extremes]
         lows, highs = zip(*ends, strict=True) if ends else ((), ())
@@ -374,6 +423,10 @@ def _shown(kind: Kind, at: str, field: str, restriction: Restriction | None, *, 
 
 def _quoted(name: str) -> str:
     return f'"{name}"'
+
+
+def _may_be_nothing(shape: Shape) -> bool:
+    return _nothing_last(shape) or (isinstance(shape, Day) and shape.unbounded == "start")
 
 
 def _is_folded(kind: Kind, field: str) -> bool:

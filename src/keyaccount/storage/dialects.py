@@ -1,0 +1,150 @@
+"""What SQLite and PostgreSQL say differently, fragment by fragment; all other SQL of this library is the same for both.
+
+A dialect is a value: templates, whose places take names of the catalogue, aliases and parameters, never a value or a
+name from outside. It also names the tables, at this one place, so that a schema or a prefix goes through everywhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+import attrs
+
+from keyaccount.errors import ValidationError
+
+_NAME_LIMIT = 63
+_OWN = re.compile(r"[a-z_][a-z0-9_]{0,30}")
+
+
+@attrs.frozen(cache_hash=True)
+class Dialect:
+    """How one sort of database is spoken to.
+
+    `schema` and `prefix` are where our tables stand, and what their names begin with. `sources` are tables that are
+    read somewhere else: pairs of a table's name and a SELECT that gives its rows, under the names of its columns. It is
+    put in front of every question that names the table, and takes its place; the SELECT itself cannot name it.
+    """
+
+    name: str
+    text: str
+    """The type of a column of text that compares byte by byte, in every database."""
+    whole: str
+    blob: str
+    true: str
+    false: str
+    without_rowid: str
+    """What ends the declaration of a table that is kept in the order of its key."""
+    long_key: int | None
+    """How many bytes an index takes in order; longer ones are kept by their hash. None where there is no limit."""
+    among: str
+    """That `column` is one of the texts in `list`, a JSON list that travels as one parameter."""
+    among_whole: str
+    """That `column` is one of the whole numbers in a JSON list."""
+    contains: str
+    """That `text` contains `part`."""
+    member: str
+    """The text under `name` in a JSON object in `column`."""
+    items_where: str
+    """The JSON list in `column` as text, in its order, with those items only of which `holds` is true of j.value."""
+    has_every: str
+    """The ids, `i.id`, of rows in `item` of which `named` is true, with every key of one of the lists in `wanted`."""
+    plain: str
+    """A column that is compared without the index on it."""
+    packed: bool
+    """Whether the rows of several questions travel as one JSON text each: their columns have no types in common."""
+    nothing_last: bool
+    """Whether nothing comes last in an ascending order, and first in a descending one, when nothing is said."""
+    sums_overflow: bool
+    """Whether a sum of whole numbers fails where it leaves 64 bits."""
+    chains: bool
+    """Whether an act is chained to the one before as it is written; else when the history is sealed."""
+    schema: str | None = None
+    prefix: str = ""
+    sources: tuple[tuple[str, str], ...] = ()
+
+    def table(self, name: str) -> str:
+        """Return a table's name as it stands in statements."""
+        quoted = f'"{self.prefix}{name}"'
+        return quoted if self.schema is None else f'"{self.schema}".{quoted}'
+
+    def index(self, name: str) -> str:
+        """Return an index's name as it stands where it is made; one that is too long ends in a digest of itself."""
+        whole = f"{self.prefix}{name}"
+        if len(whole) > _NAME_LIMIT:
+            whole = f"{whole[: _NAME_LIMIT - 9]}_{hashlib.blake2b(whole.encode(), digest_size=4).hexdigest()}"
+        return f'"{whole}"'
+
+    def read_elsewhere(self, parts: list[str]) -> list[str]:
+        """Return the views that take the place of tables which some parts of a statement name."""
+        named = ((self.table(name), select) for name, select in self.sources)
+        return [f"{table} AS ({select})" for table, select in named if any(table in part for part in parts)]
+
+
+def placed(dialect: Dialect, schema: object, prefix: object) -> Dialect:
+    """Return a dialect for tables in a schema, or with a prefix.
+
+    Raises ValidationError for names that are not made of small letters, digits and underscores.
+    """
+    for field, given in (("schema", schema), ("prefix", prefix)):
+        if given is not None and given != "" and not (isinstance(given, str) and _OWN.fullmatch(given)):
+            raise ValidationError.of(
+                "SQLStorage", field, given, "must be a short name of small letters, digits and underscores"
+            )
+    return attrs.evolve(dialect, schema=str(schema) if schema else None, prefix=str(prefix or ""))
+
+
+SQLITE = Dialect(
+    name="sqlite",
+    text="TEXT",
+    whole="INTEGER",
+    blob="BLOB",
+    true="1",
+    false="0",
+    without_rowid=" WITHOUT ROWID",
+    long_key=None,
+    among="{column} IN (SELECT value FROM json_each({list}))",
+    among_whole="{column} IN (SELECT value FROM json_each({list}))",
+    contains="instr({text}, {part}) > 0",
+    member="json_extract({column}, '$.{name}')",
+    items_where="(SELECT json_group_array(j.value) FROM json_each({column}) j WHERE {holds})",
+    has_every=(
+        "SELECT i.id FROM json_each({wanted}) w CROSS JOIN json_each(w.value) k CROSS JOIN {item} i ON {named} "
+        "AND i.key = k.value GROUP BY w.key, i.id HAVING COUNT(*) = json_array_length(w.value)"
+    ),
+    plain="+{column}",
+    packed=False,
+    nothing_last=False,
+    sums_overflow=True,
+    chains=True,
+)
+
+POSTGRESQL = Dialect(
+    name="postgresql",
+    text='TEXT COLLATE "C"',
+    whole="BIGINT",
+    blob="BYTEA",
+    true="TRUE",
+    false="FALSE",
+    without_rowid="",
+    long_key=2_600,
+    among="{column} = ANY(ARRAY(SELECT jsonb_array_elements_text(CAST({list} AS jsonb))))",
+    among_whole="{column} = ANY(ARRAY(SELECT CAST(jsonb_array_elements_text(CAST({list} AS jsonb)) AS bigint)))",
+    contains="strpos({text}, {part}) > 0",
+    member="(CAST({column} AS json) ->> '{name}')",
+    items_where=(
+        "(SELECT COALESCE(CAST(json_agg(j.value ORDER BY j.place) AS text), '[]') "
+        "FROM json_array_elements_text(CAST({column} AS json)) WITH ORDINALITY j(value, place) WHERE {holds})"
+    ),
+    has_every=(
+        "SELECT i.id FROM json_array_elements(CAST({wanted} AS json)) WITH ORDINALITY w(value, place) "
+        "CROSS JOIN LATERAL json_array_elements_text(w.value) k(value) JOIN {item} i ON {named} AND i.key = k.value "
+        "GROUP BY w.place, json_array_length(w.value), i.id HAVING COUNT(*) = json_array_length(w.value)"
+    ),
+    plain="{column}",
+    packed=True,
+    nothing_last=True,
+    sums_overflow=False,
+    chains=False,
+)
+"""Lists are unpacked once, before the statement looks at any row, so that an index can serve them."""
