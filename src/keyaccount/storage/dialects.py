@@ -18,12 +18,28 @@ _OWN = re.compile(r"[a-z_][a-z0-9_]{0,30}")
 
 
 @attrs.frozen(cache_hash=True)
+class Elsewhere:
+    """A table that is read somewhere else: a SELECT that gives its rows, under the names of its columns.
+
+    Of a kind's table: which fields are `given` there, which of them are whole-number `keys` (each has a second column,
+    `id#`, with the number itself), and which fields are `rough`: conditions on them are narrowed down in the database,
+    and finished on the rows.
+    """
+
+    name: str
+    kind: str
+    select: str
+    given: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    rough: frozenset[str] = frozenset()
+
+
+@attrs.frozen(cache_hash=True)
 class Dialect:
     """How one sort of database is spoken to.
 
     `schema` and `prefix` are where our tables stand, and what their names begin with. `sources` are tables that are
-    read somewhere else: pairs of a table's name and a SELECT that gives its rows, under the names of its columns. It is
-    put in front of every question that names the table, and takes its place; the SELECT itself cannot name it.
+    read somewhere else; each stands in front of every question that names the table, under a name of its own.
     """
 
     name: str
@@ -61,12 +77,18 @@ class Dialect:
     """Whether an act is chained to the one before as it is written; else when the history is sealed."""
     schema: str | None = None
     prefix: str = ""
-    sources: tuple[tuple[str, str], ...] = ()
+    sources: tuple[Elsewhere, ...] = ()
 
     def table(self, name: str) -> str:
         """Return a table's name as it stands in statements."""
+        if any(one.name == name for one in self.sources):
+            return f'"{self.prefix}{name} elsewhere"'
         quoted = f'"{self.prefix}{name}"'
         return quoted if self.schema is None else f'"{self.schema}".{quoted}'
+
+    def elsewhere(self, kind: str) -> Elsewhere | None:
+        """Return where a kind's table is read, where that is somewhere else."""
+        return next((one for one in self.sources if one.kind == kind), None)
 
     def index(self, name: str) -> str:
         """Return an index's name as it stands where it is made; one that is too long ends in a digest of itself."""
@@ -77,8 +99,10 @@ class Dialect:
 
     def read_elsewhere(self, parts: list[str]) -> list[str]:
         """Return the views that take the place of tables which some parts of a statement name."""
-        named = ((self.table(name), select) for name, select in self.sources)
-        return [f"{table} AS ({select})" for table, select in named if any(table in part for part in parts)]
+        named = ((self.table(one.name), one.select) for one in self.sources)
+        return [
+            f"{table} AS NOT MATERIALIZED ({select})" for table, select in named if any(table in part for part in parts)
+        ]
 
 
 def placed(dialect: Dialect, schema: object, prefix: object) -> Dialect:

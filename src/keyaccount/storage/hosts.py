@@ -12,7 +12,6 @@ from keyaccount.money import CURRENCIES, SCALE
 
 _LARGEST = 10**16
 _CURRENCIES = ", ".join(f"'{code}'" for code in sorted(CURRENCIES))
-_CONTROLS = [*range(1, 32), *range(127, 160)]
 
 
 @attrs.frozen
@@ -22,6 +21,8 @@ class Reading:
     text: str
     control: str
     """That a text holds a control character."""
+    unprinted: str
+    """That it holds one that is no tab and no line break."""
     day: str
     moment: str
     flag: str
@@ -46,18 +47,16 @@ class Reading:
     """The day from which on nothing is open of a total, as `Invoice.settled_on` finds it from the payments."""
 
     def line(self, column: str, limit: int) -> str:
-        """Read a line of text: control characters are blanks, and what is too long is cut."""
-        text, cleaned = self.text.format(column), self.text.format(column)
-        for code in _CONTROLS:
-            cleaned = f"replace({cleaned}, {self.character(code)}, ' ')"
-        return f"CASE WHEN {self.control.format(text)} THEN substr({cleaned}, 1, {limit}) ELSE substr({text}, 1, {limit}) END"
+        """Read a line of text: line breaks and tabs are blanks, what is too long is cut."""
+        text = self.text.format(column)
+        for code in (9, 10, 13):
+            text = f"replace({text}, {self.character(code)}, ' ')"
+        return f"CASE WHEN NOT {self.control.format(text)} THEN substr({text}, 1, {limit}) END"
 
     def passage(self, column: str, limit: int) -> str:
         """Read a text of several lines; what is too long is cut."""
-        text, cleaned = self.text.format(column), self.text.format(column)
-        for code in (code for code in _CONTROLS if code not in (9, 10, 13)):
-            cleaned = f"replace({cleaned}, {self.character(code)}, ' ')"
-        return f"CASE WHEN {self.control.format(text)} THEN substr({cleaned}, 1, {limit}) ELSE substr({text}, 1, {limit}) END"
+        text = self.text.format(column)
+        return f"CASE WHEN NOT {self.unprinted.format(text)} THEN substr({text}, 1, {limit}) END"
 
     def key(self, column: str, limit: int) -> str:
         """Read a key that is text; what cannot be an id is none."""
@@ -123,6 +122,8 @@ _SPECIAL = "\u00df\u0130\u0149\u017f\u037e\u1e9a\u1e9e\u1fef\u212a\ufb00\ufb01\u
 SQLITE = _SQLite(
     text="CAST({0} AS TEXT)",
     control="({0} GLOB '*[' || char(1) || '-' || char(31) || char(127) || '-' || char(159) || ']*')",
+    unprinted="({0} GLOB '*[' || char(1) || '-' || char(8) || char(11) || char(12) || char(14) || '-' || char(31) || "
+    "char(127) || '-' || char(159) || ']*')",
     day="CASE WHEN date(substr(CAST({0} AS TEXT), 1, 10)) = substr(CAST({0} AS TEXT), 1, 10) "
     "AND substr(CAST({0} AS TEXT), 1, 4) >= '0001' THEN substr(CAST({0} AS TEXT), 1, 10) END",
     moment="CASE WHEN datetime(substr(CAST({0} AS TEXT), 1, 19)) IS NOT NULL AND length(CAST({0} AS TEXT)) >= 19 "
@@ -154,6 +155,7 @@ SQLITE = _SQLite(
 POSTGRESQL = _PostgreSQL(
     text='CAST({0} AS TEXT) COLLATE "C"',
     control="({0} ~ '[\\x01-\\x1f\\x7f-\\x9f]')",
+    unprinted="({0} ~ '[\\x01-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f]')",
     day="CASE WHEN CAST({0} AS date) BETWEEN date '0001-01-01' AND date '9999-12-31' "
     "THEN to_char(CAST({0} AS date), 'YYYY-MM-DD') COLLATE \"C\" END",
     moment="CASE WHEN CAST({0} AS date) BETWEEN date '0002-01-01' AND date '9998-12-31' "

@@ -82,7 +82,7 @@ class _Shadow:
         outer = ", ".join(f'{self._finished(name)} AS "{name}"' for name in shown)
         select = f"SELECT {outer} FROM ({inner}) r WHERE {' AND '.join(self._sound())}"
         return Elsewhere(
-            self._table.name, self._kind.name, select, tuple(sorted(self._given)), keys, tuple(self._rough())
+            self._table.name, self._kind.name, select, tuple(sorted(self._given)), keys, frozenset(self._rough())
         )
 
     # -- one column

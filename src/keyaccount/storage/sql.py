@@ -35,6 +35,8 @@ from keyaccount.shapes import (
     Text,
 )
 from keyaccount.storage.dialects import SQLITE, Dialect
+from keyaccount.storage.hosts import READINGS
+from keyaccount.storage.narrowing import narrowed, sought
 from keyaccount.storage.restriction import Restriction, restriction_for, sort_of
 from keyaccount.storage.schema import DIALLED, is_whole, key_text, table_of
 
@@ -50,6 +52,7 @@ class Select:
         self.parameters = parameters
         self.dialect = dialect
         self._restriction = None if query.reader is None else restriction_for(sort_of(query.reader), dialect)
+        self._elsewhere = dialect.elsewhere(query.kind.name)
 
     # -- whole statements
 
@@ -156,6 +159,8 @@ class Select:
 
     def _where(self, kind: Kind, at: str, *, paged: bool = True) -> str:
         parts = [self._meets(kind, at, field, test) for field, test in self.query.where]
+        if self._elsewhere is not None:
+            parts += [part for field, test in self.query.where if (part := self._by_number(at, field, test)) is not None]
         if self._restriction is not None:
             parts.append(self._restriction.permits(kind, at, self.query.right))
             within = self._restriction.within(kind, at, self.query.right)
@@ -177,6 +182,9 @@ class Select:
     def _sought(self, at: str, text: str) -> str:
         """Narrow a text search down; the ranking decides."""
         wanted, digits = prepared(text)
+        if self._elsewhere is not None:
+            columns = {field: f"{at}.{_quoted(field)}" for field in self.query.kind.searched}
+            return sought(self.bind, READINGS[self.dialect.name], columns, wanted, digits) or self.dialect.false
         texts = [part for part in dict.fromkeys((wanted, digits)) if part]
         found = [self.dialect.contains.format(text=f"{at}.search_text", part=self.bind(part)) for part in texts]
         return " OR ".join(found) or self.dialect.false
@@ -185,6 +193,9 @@ class Select:
         if test.op in ("above", "below"):
             return self._closure(kind, at, test)
         shape = kind.shapes[field]
+        if self._elsewhere is not None and field in self._elsewhere.rough:
+            reading, column = READINGS[self.dialect.name], f"{at}.{_quoted(field)}"
+            return narrowed(self.bind, reading, shape, column, test) or self.dialect.true
         if test.op == "dialled":
             return self._item(kind, at, DIALLED, test.value)
         if isinstance(shape, Many):
@@ -199,6 +210,14 @@ class Select:
         if isinstance(shape, Amount):
             return self._within_amount(kind, at, field, test)
         return self._within(column, shape, test)
+
+    def _by_number(self, at: str, field: str, test: Test) -> str | None:
+        """Ask once more for keys that are whole numbers, as the numbers they are: the host's own index finds them."""
+        if self._elsewhere is None or field not in self._elsewhere.keys or test.op not in ("is", "one_of"):
+            return None
+        wanted = [test.value] if test.op == "is" else test.value
+        numbers = [int(key) for key in wanted if is_number(key)]
+        return self._among(f'{at}."{field}#"', numbers, whole=True) if numbers else self.dialect.false
 
     def _equals(self, kind: Kind, at: str, field: str, column: str, test: Test) -> str:
         """Compare with a value, or several; of a reference that may be masked the bare column, which has an index."""
@@ -336,6 +355,14 @@ def several(queries: Sequence[Query], parameters: dict[str, Any], dialect: Diale
 def unpacked(row: Sequence[Any], dialect: Dialect) -> tuple[int, Sequence[Any]]:
     """Return the number of a row's query and its columns, of a row that answers several queries."""
     return (row[0], json.loads(row[1])) if dialect.packed else (row[0], row[1:])
+
+
+def is_number(key: object) -> bool:
+    """Say whether a key is how a whole number is written, so that one of a host's numbers may be it."""
+    if not isinstance(key, str) or len(key) > 19 or not key.isascii():  # noqa: PLR2004 - the digits of 64 bits
+        return False
+    digits = key.removeprefix("-")
+    return digits.isdecimal() and key in (str(int(key)),) and abs(int(key)) < 1 << 63
 
 
 def with_views(text: str, restriction: Restriction | None, dialect: Dialect) -> str:

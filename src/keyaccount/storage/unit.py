@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import attrs
 
 from keyaccount.access import Reader
+from keyaccount.catalogue import Kind
 from keyaccount.codec import assembler, moment
 from keyaccount.errors import ConflictError
 from keyaccount.model.entity import Entity
@@ -85,7 +86,7 @@ class SQLUnit:
             return iter(())
         select = Select(query, self._parameters(query.reader), self._dialect)
         with self._executor.documented():
-            found = _entities(query, self._run(select.rows(), select.parameters))
+            found = entities(query.kind, self._run(select.rows(), select.parameters))
             return iter(found) if query.text is None else islice(best(query, found), query.limit)
 
     def gather(self, queries: Sequence[Query]) -> list[list[Entity]]:
@@ -112,7 +113,7 @@ class SQLUnit:
             for found in self._run(several(queries, given, self._dialect), given):
                 number, row = unpacked(found, self._dialect)
                 rows[number].append(row)
-            return [_arranged(query, _entities(query, some)) for query, some in zip(queries, rows, strict=True)]
+            return [_arranged(query, entities(query.kind, some)) for query, some in zip(queries, rows, strict=True)]
 
     def totals(
         self,
@@ -383,6 +384,7 @@ def _arranged(query: Query, found: list[Entity]) -> list[Entity]:
     return list(in_order(query, found) if query.text is None else islice(best(query, found), query.limit))
 
 
-def _entities(query: Query, rows: Iterable[Sequence[Any]]) -> list[Entity]:
-    cls: Any = query.kind.cls
-    return list(map(assembler(cls, tuple(shown_fields(query.kind))), rows))
+def entities(kind: Kind, rows: Iterable[Sequence[Any]]) -> list[Entity]:
+    """Put records together from rows of the fields that are shown."""
+    cls: Any = kind.cls
+    return list(map(assembler(cls, tuple(shown_fields(kind))), rows))
