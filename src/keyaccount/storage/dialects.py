@@ -21,17 +21,20 @@ _OWN = re.compile(r"[a-z_][a-z0-9_]{0,30}")
 class Elsewhere:
     """A table that is read somewhere else: a SELECT that gives its rows, under the names of its columns.
 
-    Of a kind's table: which fields are `given` there, which of them are whole-number `keys` (each has a second column,
-    `id#`, with the number itself), and which fields are `rough`: conditions on them are narrowed down in the database,
-    and finished on the rows.
+    Of a kind's table: which fields are `given` there; which of them are keys that an index there finds as they are,
+    whole `numbers` or `texts` (each has a second column, `id#`, with the host's own value); and which fields are
+    `rough`: conditions on them are narrowed down in the database, and finished on the rows. `short` gives the same rows
+    with those columns only that the rule of rights looks at.
     """
 
     name: str
     kind: str
     select: str
     given: tuple[str, ...] = ()
-    keys: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
     rough: frozenset[str] = frozenset()
+    short: str = ""
 
 
 @attrs.frozen(cache_hash=True)
@@ -65,6 +68,10 @@ class Dialect:
     """The JSON list in `column` as text, in its order, with those items only of which `holds` is true of j.value."""
     has_every: str
     """The ids, `i.id`, of rows in `item` of which `named` is true, with every key of one of the lists in `wanted`."""
+    listed: str
+    """The rows of a JSON list of texts, each under `value`."""
+    number: str
+    """The whole number that a text writes; of another text any number, or none."""
     plain: str
     """A column that is compared without the index on it."""
     packed: bool
@@ -86,6 +93,11 @@ class Dialect:
         quoted = f'"{self.prefix}{name}"'
         return quoted if self.schema is None else f'"{self.schema}".{quoted}'
 
+    def short_table(self, name: str) -> str:
+        """Return the name of a table of which only keys, days and flags are looked at."""
+        short = any(one.name == name and one.short for one in self.sources)
+        return f'"{self.prefix}{name} in short"' if short else self.table(name)
+
     def elsewhere(self, kind: str) -> Elsewhere | None:
         """Return where a kind's table is read, where that is somewhere else."""
         return next((one for one in self.sources if one.kind == kind), None)
@@ -97,11 +109,37 @@ class Dialect:
             whole = f"{whole[: _NAME_LIMIT - 9]}_{hashlib.blake2b(whole.encode(), digest_size=4).hexdigest()}"
         return f'"{whole}"'
 
+    def found(self, kind: str, at: str, field: str, key: str) -> str:
+        """Return the condition that a field of a kind's row is a key, so that an index on it serves, also a host's."""
+        equal, there = f'{at}."{field}" = {key}', self.elsewhere(kind)
+        if there is not None and field in there.numbers:
+            return f'({equal} AND {at}."{field}#" = {self.number.format(text=key)})'
+        if there is not None and field in there.texts:
+            return f'({equal} AND {at}."{field}#" = {key})'
+        return equal
+
+    def found_in(self, kind: str, at: str, field: str, keys: str) -> str:
+        """Return the condition that a field of a kind's row is one of the keys that a SELECT of `id`s yields."""
+        among, there = f'{at}."{field}" IN (SELECT id FROM {keys})', self.elsewhere(kind)
+        if there is not None and field in there.numbers:
+            return f'({among} AND {at}."{field}#" IN (SELECT {self.number.format(text="id")} FROM {keys}))'
+        if there is not None and field in there.texts:
+            return f'({among} AND {at}."{field}#" IN (SELECT id FROM {keys}))'
+        return among
+
+    def own_key(self, kind: str, at: str) -> str:
+        """Return the columns by which a view of a kind's rows names them: the id, and what `found` wants besides."""
+        there = self.elsewhere(kind)
+        return f'{at}.id, {at}."id#"' if there is not None and "id" in (*there.numbers, *there.texts) else f"{at}.id"
+
     def read_elsewhere(self, parts: list[str]) -> list[str]:
         """Return the views that take the place of tables which some parts of a statement name."""
-        named = ((self.table(one.name), one.select) for one in self.sources)
+        named = {self.table(one.name): one.select for one in self.sources}
+        named |= {self.short_table(one.name): one.short for one in self.sources if one.short}
         return [
-            f"{table} AS NOT MATERIALIZED ({select})" for table, select in named if any(table in part for part in parts)
+            f"{table} AS NOT MATERIALIZED ({select})"
+            for table, select in named.items()
+            if any(table in part for part in parts)
         ]
 
 
@@ -136,6 +174,8 @@ SQLITE = Dialect(
         "SELECT i.id FROM json_each({wanted}) w CROSS JOIN json_each(w.value) k CROSS JOIN {item} i ON {named} "
         "AND i.key = k.value GROUP BY w.key, i.id HAVING COUNT(*) = json_array_length(w.value)"
     ),
+    listed="json_each({list})",
+    number="CAST({text} AS INTEGER)",
     plain="+{column}",
     packed=False,
     nothing_last=False,
@@ -165,6 +205,8 @@ POSTGRESQL = Dialect(
         "CROSS JOIN LATERAL json_array_elements_text(w.value) k(value) JOIN {item} i ON {named} AND i.key = k.value "
         "GROUP BY w.place, json_array_length(w.value), i.id HAVING COUNT(*) = json_array_length(w.value)"
     ),
+    listed="jsonb_array_elements_text(CAST({list} AS jsonb))",
+    number="(CASE WHEN {text} ~ '^-?[0-9]{{1,18}}$' THEN CAST({text} AS bigint) END)",
     plain="{column}",
     packed=True,
     nothing_last=True,

@@ -23,6 +23,8 @@ class Reading:
     """That a text holds a control character."""
     unprinted: str
     """That it holds one that is no tab and no line break."""
+    text_keys: str
+    """That a column holds a text, which is found as it is; nothing where a database's texts do not compare with ours."""
     day: str
     moment: str
     flag: str
@@ -58,10 +60,12 @@ class Reading:
         text = self.text.format(column)
         return f"CASE WHEN NOT {self.unprinted.format(text)} THEN substr({text}, 1, {limit}) END"
 
-    def key(self, column: str, limit: int) -> str:
-        """Read a key that is text; what cannot be an id is none."""
+    def key(self, column: str, limit: int, *, told: bool) -> str:
+        """Read a key that is text; what cannot be an id is none. One that is `told` to be text must be so."""
         text = self.text.format(column)
-        return f"CASE WHEN length({text}) BETWEEN 1 AND {limit} AND NOT {self.control.format(text)} THEN {text} END"
+        sound = f"length({text}) BETWEEN 1 AND {limit} AND NOT {self.control.format(text)}"
+        sound += f" AND {self.text_keys.format(column)}" if told and self.text_keys else ""
+        return f"CASE WHEN {sound} THEN {text} END"
 
     def one_of(self, column: str, words: tuple[str, ...], otherwise: str) -> str:
         """Read one of a few words."""
@@ -71,7 +75,7 @@ class Reading:
     def currency(self, column: str) -> str:
         """Read a currency."""
         text = self.text.format(column)
-        return f"CASE WHEN {text} IN ({_CURRENCIES}) THEN {text} END"
+        return f"CASE WHEN {text} IN ('', {_CURRENCIES}) THEN {text} END"
 
     def character(self, code: int) -> str:
         """Return a character that cannot stand in a statement."""
@@ -124,10 +128,11 @@ SQLITE = _SQLite(
     control="({0} GLOB '*[' || char(1) || '-' || char(31) || char(127) || '-' || char(159) || ']*')",
     unprinted="({0} GLOB '*[' || char(1) || '-' || char(8) || char(11) || char(12) || char(14) || '-' || char(31) || "
     "char(127) || '-' || char(159) || ']*')",
+    text_keys="typeof({0}) = 'text'",
     day="CASE WHEN date(substr(CAST({0} AS TEXT), 1, 10)) = substr(CAST({0} AS TEXT), 1, 10) "
     "AND substr(CAST({0} AS TEXT), 1, 4) >= '0001' THEN substr(CAST({0} AS TEXT), 1, 10) END",
     moment="CASE WHEN datetime(substr(CAST({0} AS TEXT), 1, 19)) IS NOT NULL AND length(CAST({0} AS TEXT)) >= 19 "
-    "AND substr(CAST({0} AS TEXT), 1, 4) >= '0002' "
+    "AND substr(CAST({0} AS TEXT), 1, 4) >= '0001' "
     "THEN substr(CAST({0} AS TEXT), 1, 10) || 'T' || substr(CAST({0} AS TEXT), 12, 8) || '.' || "
     "substr(rtrim(substr(CAST({0} AS TEXT), 21), 'Zz') || '000000', 1, 6) || 'Z' END",
     flag="CASE WHEN {0} IS NULL THEN {1} WHEN CAST({0} AS TEXT) IN ('0', '0.0', '', 'false', 'f', 'no') THEN 0 ELSE 1 END",
@@ -156,9 +161,10 @@ POSTGRESQL = _PostgreSQL(
     text='CAST({0} AS TEXT) COLLATE "C"',
     control="({0} ~ '[\\x01-\\x1f\\x7f-\\x9f]')",
     unprinted="({0} ~ '[\\x01-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f]')",
+    text_keys="",
     day="CASE WHEN CAST({0} AS date) BETWEEN date '0001-01-01' AND date '9999-12-31' "
     "THEN to_char(CAST({0} AS date), 'YYYY-MM-DD') COLLATE \"C\" END",
-    moment="CASE WHEN CAST({0} AS date) BETWEEN date '0002-01-01' AND date '9998-12-31' "
+    moment="CASE WHEN CAST({0} AS date) BETWEEN date '0001-01-03' AND date '9999-12-29' "
     "THEN to_char(CAST({0} AS timestamp), 'YYYY-MM-DD\"T\"HH24\\:MI\\:SS.US\"Z\"') COLLATE \"C\" END",
     flag="CASE WHEN {0} IS NULL THEN {1} WHEN CAST({0} AS text) IN ('0', '', 'false', 'f', 'no') THEN 0 ELSE 1 END",
     whole="CASE WHEN CAST({0} AS numeric) BETWEEN {1} AND {2} THEN CAST({0} AS bigint) ELSE {3} END",

@@ -18,7 +18,7 @@ from keyaccount.catalogue import KINDS, Kind
 from keyaccount.errors import ConflictError, ReadOnly
 from keyaccount.model.entity import Entity
 from keyaccount.asking import CLOSURES
-from keyaccount.queries import Index, Query, Total, Window, best, grouped, in_order, one_of, run
+from keyaccount.queries import Index, Query, Total, Window, best, check_totals, grouped, in_order, one_of, run
 from keyaccount.storage import Act, Change, Image
 from keyaccount.storage.dialects import Dialect, Elsewhere
 from keyaccount.storage.schema import Table
@@ -94,6 +94,7 @@ class OverlayUnit(SQLUnit):
         extremes: Collection[str] = (),
     ) -> Iterator[Total]:
         """Total what a reader may see of a query: in the database, save where it cannot be exact."""
+        check_totals(query.kind, by, windows, sums, extremes)
         fields = {field for field, _ in query.where} | {*by, *sums, *extremes} | {window.field for window in windows}
         if self._rough(query.kind).isdisjoint(fields):
             return super().totals(query, by, windows, sums=sums, extremes=extremes)

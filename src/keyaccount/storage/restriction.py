@@ -110,7 +110,8 @@ class Restriction:
     def reachable(self, link: Link, column: str, right: Right = Right.READ) -> str:
         """Ask that there is a record with the id in a column on which the reader holds a right."""
         at = self._alias()
-        return f"EXISTS (SELECT 1 FROM {self._permitted(KINDS[link.kind], right)} {at} WHERE {at}.id = {column})"
+        there = self._found(link.kind, at, "id", column)
+        return f"EXISTS (SELECT 1 FROM {self._permitted(KINDS[link.kind], right)} {at} WHERE {there})"
 
     def masks(self, kind: Kind, link: Link) -> bool:
         """Say whether a reference can be masked: not a record's only home, nor what everyone reads."""
@@ -135,9 +136,11 @@ class Restriction:
         shielded = f"({private} = 1 AND ({' OR '.join(self._ways_to_private(at, right))}))"
         if self._sort.everywhere is not None and self._sort.everywhere >= right:
             return f"{private} = 0 OR {shielded}"
-        here = f"a.organisation_id = {at}.id AND {_IN_FORCE.format(at='a')}"
-        direct = [f"EXISTS (SELECT 1 FROM {self._assignments} a WHERE {here} AND {held})" for held in self._ways(right)]
-        direct.append(f"EXISTS (SELECT 1 FROM {self._grants} a WHERE {here} AND {self._granted(right)})")
+        force = _IN_FORCE.format(at="a")
+        here, granted = (self._found(kind, "a", "organisation_id", f"{at}.id") for kind in ("Assignment", "Grant"))
+        held = f"SELECT 1 FROM {self._assignments} a WHERE {here} AND {force}"
+        direct = [f"EXISTS ({held} AND {mine})" for mine in self._ways(right)]
+        direct.append(f"EXISTS (SELECT 1 FROM {self._grants} a WHERE {granted} AND {force} AND {self._granted(right)})")
         covered = f"{at}.id IN (SELECT id FROM {self._covered(right)})"
         return f"({private} = 0 AND ({' OR '.join(direct)} OR {covered})) OR {shielded}"
 
@@ -155,7 +158,7 @@ class Restriction:
         column = "id" if kind.reach == "account" else "organisation_id" if at_account else None
         if column is None:
             return None
-        return f"{at}.{column} IN (SELECT id FROM {self._reached(right)})"
+        return self._dialect.found_in(kind.name, at, column, self._reached(right))
 
     def _reached(self, right: Right) -> str:
         """Name the view of the organisations on which the reader has any claim, and of those that claims cover."""
@@ -180,7 +183,7 @@ class Restriction:
             yield f"{self._among('a.user_id', ':overseen')} AND a.role = :manager"
 
     def _ways_to_private(self, at: str, right: Right) -> Iterator[str]:
-        here = f"a.organisation_id = {at}.id AND {_IN_FORCE.format(at='a')}"
+        here = f"{self._found('Assignment', 'a', 'organisation_id', f'{at}.id')} AND {_IN_FORCE.format(at='a')}"
         manages = f"SELECT 1 FROM {self._assignments} a WHERE {here} AND a.role = :manager"
         yield f"EXISTS ({manages} AND a.user_id = :me)"
         if self._sort.deputy_on_private is not None and self._sort.deputy_on_private >= right:
@@ -192,7 +195,8 @@ class Restriction:
         if self._sort.steward and right is Right.READ:
             opened = "b.user_id = :me AND b.opens_at <= :now AND :now < b.closes_at"
             glass = self._table("BreakGlass")
-            yield f"EXISTS (SELECT 1 FROM {glass} b WHERE b.organisation_id = {at}.id AND {opened})"
+            here = self._found("BreakGlass", "b", "organisation_id", f"{at}.id")
+            yield f"EXISTS (SELECT 1 FROM {glass} b WHERE {here} AND {opened})"
 
     def _covered(self, right: Right) -> str:
         """Name the view of all that covering claims reach for a right."""
@@ -204,7 +208,8 @@ class Restriction:
                 for held in self._ways(right)
             ]
             starts.append(f"SELECT a.organisation_id FROM {self._grants} a WHERE {covers} AND {self._granted(right)}")
-            below = f"SELECT o.id FROM {self._table('Organisation')} o JOIN {name} c ON o.parent_id = c.id"
+            child = self._found("Organisation", "o", "parent_id", "c.id")
+            below = f"SELECT o.id FROM {self._table('Organisation')} o JOIN {name} c ON {child}"
             self._views[name] = f"{name}(id) AS ({' UNION '.join(starts)} UNION {below})"
         return name
 
@@ -214,14 +219,16 @@ class Restriction:
         position, account, positions = self._alias(), self._alias(), self._table("Position")
         counts = "" if right is Right.READ else f" AND {_IN_FORCE.format(at=position)}"
         there = self._permitted(KINDS["Organisation"], right)
-        joined = f"JOIN {there} {account} ON {account}.id = {position}.organisation_id"
-        there = f"EXISTS (SELECT 1 FROM {positions} {position} {joined} WHERE {position}.contact_id = {at}.id{counts})"
+        joined = f"JOIN {there} {account} ON {self._found('Organisation', account, 'id', f'{position}.organisation_id')}"
+        held = self._found("Position", position, "contact_id", f"{at}.id")
+        there = f"EXISTS (SELECT 1 FROM {positions} {position} {joined} WHERE {held}{counts})"
         ways = [f"({there} AND NOT {self._less_elsewhere(at, right)})" if right is Right.ADMINISTER else there]
         mine = f"{at}.formerly_held = 0" + ("" if self._sort.steward else f" AND {at}.created_by = :me")
-        ways.append(f"({mine} AND NOT EXISTS (SELECT 1 FROM {positions} q WHERE q.contact_id = {at}.id))")
+        ever = self._found("Position", "q", "contact_id", f"{at}.id")
+        ways.append(f"({mine} AND NOT EXISTS (SELECT 1 FROM {positions} q WHERE {ever}))")
         if right <= Right.CHANGE:
             users = f"(a.user_id = :me OR {self._among('a.user_id', ':absent')})"
-            here = f"a.contact_id = {at}.id AND {_IN_FORCE.format(at='a')}"
+            here = f"{self._found('Assignment', 'a', 'contact_id', f'{at}.id')} AND {_IN_FORCE.format(at='a')}"
             ways.append(f"EXISTS (SELECT 1 FROM {self._assignments} a WHERE {here} AND {users})")
         return " OR ".join(ways)
 
@@ -229,11 +236,11 @@ class Restriction:
         """Ask for a readable organisation of a current position where the right is not held."""
         position, account, enough = self._alias(), self._alias(), self._alias()
         readable = self._permitted(KINDS["Organisation"], Right.READ)
-        joined = f"JOIN {readable} {account} ON {account}.id = {position}.organisation_id"
-        held = (
-            f"SELECT 1 FROM {self._permitted(KINDS['Organisation'], right)} {enough} WHERE {enough}.id = {account}.id"
-        )
-        here = f"{position}.contact_id = {at}.id AND {_IN_FORCE.format(at=position)}"
+        there = self._found("Organisation", account, "id", f"{position}.organisation_id")
+        joined = f"JOIN {readable} {account} ON {there}"
+        same = self._found("Organisation", enough, "id", f"{account}.id")
+        held = f"SELECT 1 FROM {self._permitted(KINDS['Organisation'], right)} {enough} WHERE {same}"
+        here = f"{self._found('Position', position, 'contact_id', f'{at}.id')} AND {_IN_FORCE.format(at=position)}"
         positions = self._table("Position")
         return f"EXISTS (SELECT 1 FROM {positions} {position} {joined} WHERE {here} AND NOT EXISTS ({held}))"
 
@@ -270,7 +277,8 @@ class Restriction:
         for kind in KINDS.values():
             if kind.closable:
                 other = self._alias()
-                there = f"SELECT 1 FROM {self._permitted(kind, Right.READ)} {other} WHERE {other}.id = {id}"
+                same = self._found(kind.name, other, "id", id)
+                there = f"SELECT 1 FROM {self._permitted(kind, Right.READ)} {other} WHERE {same}"
                 ways.append(f"({named} = '{kind.name}' AND EXISTS ({there}))")
         return f"({' OR '.join(ways)})"
 
@@ -279,8 +287,9 @@ class Restriction:
         name = f"permitted_{table_of(kind.name).name}_{int(right)}"
         if name not in self._views:
             at = self._alias()
-            rows = f"SELECT {at}.id FROM {self._table(kind.name)} {at} WHERE {self.permits(kind, at, right)}"
-            self._views[name] = f"{name}(id) AS NOT MATERIALIZED ({rows})"
+            key = self._dialect.own_key(kind.name, at)
+            rows = f"SELECT {key} FROM {self._table(kind.name)} {at} WHERE {self.permits(kind, at, right)}"
+            self._views[name] = f"{name} AS NOT MATERIALIZED ({rows})"
         return name
 
     def _alias(self) -> str:
@@ -298,7 +307,10 @@ class Restriction:
         return self._table("Grant")
 
     def _table(self, kind: str) -> str:
-        return self._dialect.table(table_of(kind).name)
+        return self._dialect.short_table(table_of(kind).name)
+
+    def _found(self, kind: str, at: str, field: str, key: str) -> str:
+        return self._dialect.found(kind, at, field, key)
 
     def _among(self, column: str, texts: str) -> str:
         return self._dialect.among.format(column=column, list=texts)

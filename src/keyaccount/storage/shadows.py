@@ -36,8 +36,11 @@ from keyaccount.shapes import (
 from keyaccount.storage.dialects import Dialect, Elsewhere
 from keyaccount.storage.hosts import READINGS, Reading
 from keyaccount.storage.schema import Column, is_whole, table_of
-from keyaccount.storage.sources import IntKey, Scaled, Source, given_fields
+from keyaccount.storage.sources import IntKey, Scaled, Source, TextKey, given_fields
 
+_DAYS = frozenset({"valid_from", "valid_until"})
+_RIGHTS = frozenset({"Assignment", "Grant", "BreakGlass", "Substitution", "ServiceNote"})
+"""Kinds of which the rule of rights looks at more than keys, days and flags."""
 _LARGEST_NUMBER = (1 << 62) - 1
 
 
@@ -72,18 +75,36 @@ class _Shadow:
 
     def built(self) -> Elsewhere:
         """Return the table as it is read elsewhere."""
-        keys = tuple(f for f in sorted(self._given) if isinstance(self._source.columns.get(f), IntKey))
-        read = {column.name: self._read(column) for column in self._table.columns if column.field not in self._derived}
-        read |= {f"{field}#": f'h."{field}"' for field in keys}
-        columns = ", ".join(f'{text} AS "{name}"' for name, text in read.items())
-        beside = f'LEFT JOIN {self._dialect.table(self._table.name)} x ON x."id" = {read["id"]}'
-        inner = f"SELECT {columns} FROM ({self._source.select}) h {beside}"
-        shown = dict.fromkeys(read) | {c.name: None for c in self._table.columns}
-        outer = ", ".join(f'{self._finished(name)} AS "{name}"' for name in shown)
-        select = f"SELECT {outer} FROM ({inner}) r WHERE {' AND '.join(self._sound())}"
+        numbers, texts = self._keys(IntKey), self._keys(TextKey) if self._reading.text_keys else ()
+        given, rough = tuple(sorted(self._given)), frozenset(self._rough())
+        columns = [column for column in self._table.columns]
+        short = [column for column in columns if isinstance(column.shape, (Ident, Refer, Flag)) or column.name in _DAYS]
         return Elsewhere(
-            self._table.name, self._kind.name, select, tuple(sorted(self._given)), keys, frozenset(self._rough())
-        )
+            self._table.name, self._kind.name, self._select(columns, (*numbers, *texts)), given, numbers, texts, rough,
+            "" if self._kind.name in _RIGHTS else self._select(short, (*numbers, *texts)),
+        )  # fmt: skip
+
+    def _select(self, columns: Sequence[Column], keys: Sequence[str]) -> str:
+        """Return the SELECT of some columns, and of keys as the host holds them."""
+        shown = {column.name: column for column in columns}
+        needed = shown | {c.name: c for c in self._table.columns if c.field in self._needed()}
+        read = {name: self._read(column) for name, column in needed.items() if column.field not in self._derived}
+        read |= {f"{field}#": f'h."{field}"' for field in keys}
+        told = ", ".join(f'{text} AS "{name}"' for name, text in read.items())
+        beside = f'LEFT JOIN {self._dialect.table(self._table.name)} x ON x."id" = {read["id"]}'
+        inner = f"SELECT {told} FROM ({self._source.select}) h {beside}"
+        outer = ", ".join(f'{self._finished(name)} AS "{name}"' for name in (*shown, *(f"{field}#" for field in keys)))
+        return f"SELECT {outer} FROM ({inner}) r WHERE {' AND '.join(self._sound())}"
+
+    def _needed(self) -> set[str]:
+        """Return the fields whose columns the conditions on a row look at, and other columns follow from."""
+        required = {field for field in self._given if self._is_needed(field)}
+        money = {"kind", "net", "gross", "payments", "issued_on"} if self._kind.name == "Invoice" else set()
+        days = _DAYS if _DAYS <= self._given else set()
+        return ({"id", "state"} | required | money | days) & self._kind.shapes.keys() - self._derived
+
+    def _keys(self, sort: type[IntKey | TextKey]) -> tuple[str, ...]:
+        return tuple(field for field in sorted(self._given) if isinstance(self._source.columns.get(field), sort))
 
     # -- one column
 
@@ -121,7 +142,7 @@ class _Shadow:
         if isinstance(sort, IntKey):
             return reading.text.format(column)
         if isinstance(shape, (Ident, Refer)):
-            return reading.key(column, ID_LIMIT)
+            return reading.key(column, ID_LIMIT, told=isinstance(sort, TextKey))
         if isinstance(shape, Amount):
             return reading.units(column, sort.places if isinstance(sort, Scaled) else Scaled().places)
         if isinstance(shape, Text):
@@ -213,14 +234,17 @@ class _Shadow:
         """Yield what must hold of a row: without an id, or what a record of its kind must have, there is none."""
         yield "r.id IS NOT NULL"
         for field in sorted(self._given - {"id"}):
-            shape = self._kind.shapes[field]
-            needed = getattr(shape, "required", False) and not isinstance(shape, (Text, One, Exact))
-            if needed or (self._kind.name, field) == ("Invoice", "net"):
+            if self._is_needed(field):
                 yield f'r."{field}" IS NOT NULL'
         if self._kind.name == "Invoice":
             yield "r.net_currency IS NOT NULL"
-        if {"valid_from", "valid_until"} <= self._given:
+        if _DAYS <= self._given:
             yield "COALESCE(r.valid_from <= r.valid_until, TRUE)"
+
+    def _is_needed(self, field: str) -> bool:
+        shape = self._kind.shapes[field]
+        needed = getattr(shape, "required", False) and not isinstance(shape, (Text, One, Exact))
+        return needed or (self._kind.name, field) == ("Invoice", "net")
 
     def _rough(self) -> Iterator[str]:
         """Yield the fields that conditions and orders cannot be exact about in the database."""

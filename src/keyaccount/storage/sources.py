@@ -34,6 +34,14 @@ class IntKey:
 
 
 @attrs.frozen
+class TextKey:
+    """A column of text that is a key: an id, or a reference to one, compared byte by byte.
+
+    Keys need not be named so; but then a column is read as text whatever it holds, and the host's index does not serve.
+    """
+
+
+@attrs.frozen
 class Scaled:
     """A column of decimal numbers with at most so many places after the point: an amount of money.
 
@@ -49,7 +57,7 @@ class Scaled:
             raise ValidationError.of("Scaled", "places", self.places, f"must be a whole number from 0 to {SCALE}")
 
 
-Sort: TypeAlias = IntKey | Scaled
+Sort: TypeAlias = IntKey | TextKey | Scaled
 
 
 def _frozen(columns: Mapping[str, Sort]) -> Mapping[str, Sort]:
@@ -99,11 +107,9 @@ class Source:
             shape = kind.shapes.get(field) if isinstance(field, str) else None
             if shape is None:
                 yield Problem(where, "columns", shown(field), f"is no field{nearest(field, kind.shapes)}")
-            elif not isinstance(sort, (IntKey, Scaled)):
-                yield Problem(where, field, shown(sort), "must be an IntKey() or a Scaled(2)")
-            elif isinstance(sort, Scaled) is not isinstance(shape, Amount) or (
-                isinstance(sort, IntKey) and not isinstance(shape, (Ident, Refer))
-            ):
+            elif not isinstance(sort, (IntKey, TextKey, Scaled)):
+                yield Problem(where, field, shown(sort), "must be an IntKey(), a TextKey() or a Scaled(2)")
+            elif not isinstance(shape, Amount if isinstance(sort, Scaled) else (Ident, Refer)):
                 yield Problem(where, field, shown(sort), f"is no sort of column for {kind.name}.{field}")
 
 

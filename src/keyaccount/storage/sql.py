@@ -160,7 +160,7 @@ class Select:
     def _where(self, kind: Kind, at: str, *, paged: bool = True) -> str:
         parts = [self._meets(kind, at, field, test) for field, test in self.query.where]
         if self._elsewhere is not None:
-            parts += [part for field, test in self.query.where if (part := self._by_number(at, field, test)) is not None]
+            parts += [part for field, test in self.query.where if (part := self._by_key(at, field, test)) is not None]
         if self._restriction is not None:
             parts.append(self._restriction.permits(kind, at, self.query.right))
             within = self._restriction.within(kind, at, self.query.right)
@@ -211,11 +211,14 @@ class Select:
             return self._within_amount(kind, at, field, test)
         return self._within(column, shape, test)
 
-    def _by_number(self, at: str, field: str, test: Test) -> str | None:
-        """Ask once more for keys that are whole numbers, as the numbers they are: the host's own index finds them."""
-        if self._elsewhere is None or field not in self._elsewhere.keys or test.op not in ("is", "one_of"):
+    def _by_key(self, at: str, field: str, test: Test) -> str | None:
+        """Ask once more for keys as the host holds them, so that its own index finds them."""
+        there = self._elsewhere
+        if there is None or test.op not in ("is", "one_of") or field not in (*there.numbers, *there.texts):
             return None
-        wanted = [test.value] if test.op == "is" else test.value
+        wanted = [test.value] if test.op == "is" else list(test.value)
+        if field in there.texts:
+            return self._among(f'{at}."{field}#"', wanted)
         numbers = [int(key) for key in wanted if is_number(key)]
         return self._among(f'{at}."{field}#"', numbers, whole=True) if numbers else self.dialect.false
 
@@ -287,7 +290,8 @@ class Select:
 
     def _item(self, kind: Kind, at: str, field: str, keys: Iterable[str], more: str = "") -> str:
         named = f"i.kind = {self.bind(kind.name)} AND i.field = {self.bind(field)}"
-        return f"{at}.id IN (SELECT i.id FROM {self._items_of} i WHERE {named} AND {self._among('i.key', keys)}{more})"
+        found = f"(SELECT i.id FROM {self._items_of} i WHERE {named} AND {self._among('i.key', keys)}{more}) f"
+        return self.dialect.found_in(kind.name, at, "id", found) if self._elsewhere else f"{at}.id IN {found[:-2]}"
 
     def _at_item(self, kind: Kind, at: str, field: str) -> str:
         return f"i.kind = {self.bind(kind.name)} AND i.field = {self.bind(field)} AND i.id = {at}.id"
@@ -298,12 +302,12 @@ class Select:
 
     def _closure(self, kind: Kind, at: str, test: Test) -> str:
         table, up = self.dialect.table(table_of(kind.name).name), _quoted(kind.up or "id")
-        near, far = ("c.up", "n.id") if test.op == "above" else ("c.id", f"n.{up}")
         row = f"SELECT n.id, n.{up} FROM {table} n"
-        start = f"{row} WHERE {self._among('n.id', test.value)}"
-        return (
-            f"{at}.id IN (WITH RECURSIVE c(id, up) AS ({start} UNION {row} JOIN c ON {far} = {near}) SELECT id FROM c)"
-        )
+        wanted = f"(SELECT value AS id FROM {self.dialect.listed.format(list=self.bind_all(test.value))}) w"
+        start = f"{row} WHERE {self.dialect.found_in(kind.name, 'n', 'id', wanted)}"
+        field, key = ("id", "c.up") if test.op == "above" else (kind.up or "id", "c.id")
+        step = f"{row} JOIN c ON {self.dialect.found(kind.name, 'n', field, key)}"
+        return f"{at}.id IN (WITH RECURSIVE c(id, up) AS ({start} UNION {step}) SELECT id FROM c)"
 
     # -- order and paging
 
