@@ -82,6 +82,8 @@ class Dialect:
     """Whether a sum of whole numbers fails where it leaves 64 bits."""
     chains: bool
     """Whether an act is chained to the one before as it is written; else when the history is sealed."""
+    exists: str
+    """Asks whether there is a table: by `name` as it stands in statements, or `bare` as the database keeps it."""
     schema: str | None = None
     prefix: str = ""
     sources: tuple[Elsewhere, ...] = ()
@@ -181,6 +183,7 @@ SQLITE = Dialect(
     nothing_last=False,
     sums_overflow=True,
     chains=True,
+    exists="SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = :bare",
 )
 
 POSTGRESQL = Dialect(
@@ -212,5 +215,6 @@ POSTGRESQL = Dialect(
     nothing_last=True,
     sums_overflow=False,
     chains=False,
+    exists="SELECT 1 WHERE to_regclass(:name) IS NOT NULL",
 )
 """Lists are unpacked once, before the statement looks at any row, so that an index can serve them."""

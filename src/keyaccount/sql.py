@@ -1,0 +1,143 @@
+"""Records in a database that the host has already, through SQLAlchemy 2: PostgreSQL, and SQLite. An extra: `sql`.
+
+Given an `Engine`, each unit of work is a transaction of its own. Given the host's open `Connection` or `Session`, the
+library joins its transaction: what a desk writes is kept or undone with the host's own rows.
+
+Raises MissingExtra at import where SQLAlchemy is not installed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from keyaccount.errors import MissingExtra, StorageUnavailable, ValidationError
+
+try:
+    import sqlalchemy as sa
+    from sqlalchemy.orm import Session, scoped_session
+except ImportError:
+    raise MissingExtra("sql") from None
+
+from keyaccount.storage import Finding, audit, findings, founding, migrations, structure
+from keyaccount.storage.dialects import POSTGRESQL, SQLITE, Dialect, placed
+from keyaccount.storage.served import documented
+from keyaccount.storage.sqlite import SQLiteExecutor
+from keyaccount.storage.unit import Executor, SQLUnit
+from keyaccount.storage.ways import Target, way_to
+
+__all__ = ["SQLStorage"]
+
+_DIALECTS = {"postgresql": POSTGRESQL, "sqlite": SQLITE}
+_PATIENCE = 5.0
+
+
+class SQLStorage:
+    """Tables of our own beside the host's, in its PostgreSQL or SQLite database.
+
+    `target` is the host's `Engine`; or its open `Connection` or `Session`, whose transaction is joined: the library
+    works between savepoints, and never commits, rolls back, closes it or changes a setting. A call that fails leaves
+    the transaction as it was. Such a storage belongs to one thread, as its target does.
+
+    The tables stand in `schema` (PostgreSQL), and their names begin with `prefix`: small letters, digits, underscores.
+    They are made on first use, unless `create` is False. `patience` is how many seconds a writer waits for another one;
+    in an SQLite file that is the engine's `timeout`.
+
+    Raises StorageDamaged where there are tables of these names that are not ours, or of a newer version;
+    StorageUnavailable where the database cannot be reached; ValidationError for a target of another sort.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        *,
+        schema: str | None = None,
+        prefix: str = "",
+        create: bool = True,
+        patience: float = _PATIENCE,
+    ) -> None:
+        """Find the tables, or make them."""
+        self.dialect = _dialect_of(target, schema, prefix)
+        self._way = way_to(target, self.dialect, _checked_patience(patience))
+        self._closed = False
+        with self._way.opened(write=False) as executor, executor.documented():
+            _check_encoding(executor)
+            found = founding.version_of(executor)
+        if found != migrations.version():
+            with self._way.opened(write=True) as executor:
+                self._way.lock(executor, founding.lock_of(schema, prefix))
+                with executor.documented():
+                    founding.bring_up_to_date(executor, create=create)
+                self._way.commit(executor, None)
+
+    @contextmanager
+    def unit(self, *, write: bool) -> Iterator[SQLUnit]:
+        """Open a unit of work; see the port."""
+        if self._closed:
+            raise StorageUnavailable("the storage is closed")
+        with self._way.opened(write=write) as executor:
+            if write:
+                self._way.lock(executor)
+            unit = SQLUnit(executor)
+            yield unit
+            unit.finish()
+            self._way.commit(executor, unit)
+
+    def check(self, seal: str | None = None) -> Iterator[Finding]:
+        """Yield what does not fit together any more; see the port. Acts since the last seal have no chain yet."""
+        with self._way.opened(write=False) as executor, executor.documented():
+            pages = [structure.structure(executor.connection)] if isinstance(executor, SQLiteExecutor) else []
+            found = list(findings.findings(executor, seal, pages))
+        yield from found
+
+    def backup(self, path: Path, *, overwrite: bool) -> None:
+        """Refuse: the tables are one part of a database, which is copied whole with its own tools (`pg_dump`)."""
+        del overwrite
+        raise ValidationError.of("Book", "path", str(path), "is for files; copy the database with its tools: pg_dump")
+
+    def seal(self) -> str:
+        """Chain the acts that were committed since the last seal; return the number and the chain of the last one.
+
+        On a host's connection its own acts of this transaction are among them.
+        """
+        with self._way.opened(write=True) as executor:
+            self._way.lock(executor)
+            with executor.documented():
+                seal = audit.sealed(executor) if self.dialect.chains else founding.seal(executor)
+            self._way.commit(executor, None)
+        return seal
+
+    def close(self) -> None:
+        """Let go of the target; it is the host's to close."""
+        self._closed = True
+
+
+def _dialect_of(target: Any, schema: object, prefix: object) -> Dialect:
+    if not isinstance(target, (sa.Engine, sa.Connection, Session, scoped_session)):
+        raise ValidationError.of(
+            "SQLStorage", "target", target, "must be an Engine, Connection or Session of SQLAlchemy"
+        )
+    with documented():
+        bind = target.get_bind() if isinstance(target, (Session, scoped_session)) else target
+    name = bind.dialect.name
+    if name not in _DIALECTS:
+        raise ValidationError.of("SQLStorage", "target", name, "must be a PostgreSQL or SQLite database")
+    if schema and name == "sqlite":
+        raise ValidationError.of("SQLStorage", "schema", schema, "is for PostgreSQL; give a prefix")
+    return placed(_DIALECTS[name], schema, prefix)
+
+
+def _checked_patience(given: object) -> float:
+    if isinstance(given, bool) or not isinstance(given, (int, float)) or not 0 < given <= 3_600:  # noqa: PLR2004 - an hour
+        raise ValidationError.of("SQLStorage", "patience", given, "must be seconds, more than 0 and at most 3600")
+    return float(given)
+
+
+def _check_encoding(executor: Executor) -> None:
+    """Refuse a database that cannot hold every text."""
+    if executor.dialect.name == "postgresql":
+        ((encoding,),) = executor.run("SELECT current_setting('server_encoding')")
+        if encoding != "UTF8":
+            raise ValidationError.of("SQLStorage", "target", encoding, "must be a database in UTF8")
