@@ -8,7 +8,7 @@ Raises MissingExtra at import where SQLAlchemy is not installed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,14 @@ except ImportError:
 
 from keyaccount.storage import Finding, audit, findings, founding, migrations, structure
 from keyaccount.storage.dialects import POSTGRESQL, SQLITE, Dialect, placed
+from keyaccount.storage.overlay import OverlayUnit, overlaid, unfit
 from keyaccount.storage.served import documented
+from keyaccount.storage.sources import IntKey, Scaled, Source, TextKey, by_kind
 from keyaccount.storage.sqlite import SQLiteExecutor
 from keyaccount.storage.unit import Executor, SQLUnit
 from keyaccount.storage.ways import Target, way_to
 
-__all__ = ["SQLStorage"]
+__all__ = ["IntKey", "Overlay", "SQLStorage", "Scaled", "Source", "TextKey"]
 
 _DIALECTS = {"postgresql": POSTGRESQL, "sqlite": SQLITE}
 _PATIENCE = 5.0
@@ -80,10 +82,13 @@ class SQLStorage:
         with self._way.opened(write=write) as executor:
             if write:
                 self._way.lock(executor)
-            unit = SQLUnit(executor)
+            unit = self._unit_on(executor)
             yield unit
             unit.finish()
             self._way.commit(executor, unit)
+
+    def _unit_on(self, executor: Executor) -> SQLUnit:
+        return SQLUnit(executor)
 
     def check(self, seal: str | None = None) -> Iterator[Finding]:
         """Yield what does not fit together any more; see the port. Acts since the last seal have no chain yet."""
@@ -112,6 +117,44 @@ class SQLStorage:
     def close(self) -> None:
         """Let go of the target; it is the host's to close."""
         self._closed = True
+
+
+class Overlay(SQLStorage):
+    """A host's own tables, read where they are, with what is ours beside them in the same database.
+
+    `sources` say for some kinds where their records stand; records of all other kinds stand in tables of ours, as
+    fields do that a source does not give. A host's field is never written: that raises ReadOnly, and so does a new
+    record of such a kind. Such fields have no history here. `target` and all other settings are those of `SQLStorage`;
+    a prefix keeps our tables apart from the host's.
+
+    Raises ValidationError for a source whose columns are no fields, StorageUnavailable for a SELECT that fails.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        sources: Sequence[Source],
+        *,
+        schema: str | None = None,
+        prefix: str = "keyaccount_",
+        create: bool = True,
+        patience: float = _PATIENCE,
+    ) -> None:
+        """Find or make our tables, and look at the columns that the sources yield."""
+        self._sources = by_kind(sources)
+        super().__init__(target, schema=schema, prefix=prefix, create=create, patience=patience)
+        with self._way.opened(write=False) as executor, executor.documented():
+            self.reading = overlaid(self._sources.values(), self.dialect, executor.columns)
+
+    def _unit_on(self, executor: Executor) -> SQLUnit:
+        return OverlayUnit(executor, self.reading)
+
+    def check(self, seal: str | None = None) -> Iterator[Finding]:
+        """Yield what does not fit together any more, and the host's rows that cannot be read as they are."""
+        yield from super().check(seal)
+        with self._way.opened(write=False) as executor, executor.documented():
+            found = list(unfit(executor, self.reading, self._sources))
+        yield from found
 
 
 def _dialect_of(target: Any, schema: object, prefix: object) -> Dialect:

@@ -7,28 +7,30 @@ overlay keep the rest beside it. What is read then comes back through the overla
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
+
+import sqlalchemy as sa
 
 from keyaccount.catalogue import KINDS, Kind
 from keyaccount.codec import written
 from keyaccount.model.entity import Entity
-from keyaccount.shapes import Amount, Moment
-from keyaccount.storage import Change
+from keyaccount.shapes import Amount, Day, Flag, Moment, Number, Rank
+from keyaccount.sql import IntKey, Overlay, Scaled, Source, TextKey
+from keyaccount.storage import Change, Storage
 from keyaccount.storage.dialects import Dialect
 from keyaccount.storage.overlay import OverlayUnit
 from keyaccount.storage.schema import Table
-from keyaccount.storage.sources import IntKey, Scaled, Source, TextKey
 from keyaccount.storage.unit import Executor
 
 HOST_KINDS = (
-    "User", "Organisation", "Contact", "Position", "Product", "Order", "Invoice", "Contract", "Opportunity", "Activity",
+    "User", "Organisation", "Contact", "Position", "Product", "Order", "Contract", "Opportunity", "Activity",
 )  # fmt: skip
-OURS = {
-    "version", "refs", "extra", "private", "relationships", "created_by", "formerly_held", "vip", "dunning_level",
-    "disputed",
-}  # fmt: skip
-"""Fields that no host keeps here; invoices without a net amount are none that an overlay could total."""
+"""Not invoices: the kit's have lines in the place of a net amount, which an overlay does not read."""
+OURS = frozenset({"version", "refs", "extra", "private", "relationships", "created_by", "formerly_held", "vip"})
+"""Fields that no host keeps here."""
 
 
 def host_fields(kind: Kind) -> list[str]:
@@ -47,56 +49,49 @@ def host_columns(kind: Kind) -> list[tuple[str, str]]:
     return found
 
 
-def tables() -> list[str]:
-    """Return the statements that make the host's tables; numbers stand in SQLite as some programs leave them there."""
+def tables(kinds: Sequence[str], *, numbers: bool, typed: bool) -> list[str]:
+    """Return the statements that make the host's tables."""
     made = []
-    for name in HOST_KINDS:
-        columns = ", ".join(f'"their_{column}"' for column, _ in host_columns(KINDS[name]))
+    for name in kinds:
+        kind = KINDS[name]
+        columns = ", ".join(f'"their_{c}" {_type(kind, c, f, numbers) if typed else ""}' for c, f in host_columns(kind))
         made += [f'CREATE TABLE "host_{name}" ({columns})']
         made += [f'CREATE INDEX "host_{name}_by_id" ON "host_{name}" (their_id)']
     return made
 
 
-def sources(*, numbers: bool = False) -> list[Source]:
+def _type(kind: Kind, column: str, field: str, numbers: bool) -> str:  # noqa: FBT001
+    shape = kind.shapes[field]
+    if numbers and _is_key(kind, field):
+        return "BIGINT"
+    if isinstance(shape, Amount):
+        return "NUMERIC(20, 4)" if column == field else "TEXT"
+    return {Day: "DATE", Moment: "TIMESTAMP", Flag: "BOOLEAN", Number: "BIGINT", Rank: "INTEGER"}.get(
+        type(shape), "TEXT"
+    )
+
+
+def _is_key(kind: Kind, field: str) -> bool:
+    link = kind.link(field)
+    return field == "id" or (link is not None and not link.many and link.kind in HOST_KINDS)
+
+
+def sources(kinds: Sequence[str], *, numbers: bool = False) -> list[Source]:
     """Return a source for each kind of the host; with `numbers` its keys are whole numbers."""
     found = []
-    for name in HOST_KINDS:
+    for name in kinds:
         kind = KINDS[name]
         shown = ", ".join(f'their_{column} AS "{column}"' for column, _ in host_columns(kind))
         sorts: dict[str, Any] = {f: Scaled(4) for f in host_fields(kind) if isinstance(kind.shapes[f], Amount)}
-        for field in ["id", *(link.field for link in kind.links if not link.many and link.field in host_fields(kind))]:
-            sorts[field] = IntKey() if numbers and (field == "id" or _leads_to_host(kind, field)) else TextKey()
+        sorts |= {f: IntKey() if numbers else TextKey() for f in host_fields(kind) if _is_key(kind, f)}
         found.append(Source(kind.cls, f'SELECT {shown} FROM "host_{name}"', columns=sorts))
     return found
-
-
-def _leads_to_host(kind: Kind, field: str) -> bool:
-    link = kind.link(field)
-    return link is not None and link.kind in HOST_KINDS
-
-
-def host_row(kind: Kind, record: Entity, *, numbers: bool = False) -> list[Any]:
-    """Return what the host's columns hold of a record."""
-    return [_kept(kind, column, field, getattr(record, field), numbers=numbers) for column, field in host_columns(kind)]
-
-
-def _kept(kind: Kind, column: str, field: str, value: Any, *, numbers: bool) -> Any:
-    shape = kind.shapes[field]
-    if value is None:
-        return None
-    if isinstance(shape, Amount):
-        return value.currency if column != field else str(value.amount).encode()
-    if isinstance(shape, Moment):
-        return value.strftime("%Y-%m-%d %H:%M:%S.%f").zfill(26)
-    if numbers and (field == "id" or _leads_to_host(kind, field)) and not shape.many:
-        return int(value)
-    return written(shape, value)
 
 
 class HostedUnit(OverlayUnit):
     """A unit of work that plays the host besides: it writes the host's fields into the host's tables."""
 
-    def __init__(self, executor: Executor, reading: Dialect, *, numbers: bool = False) -> None:
+    def __init__(self, executor: Executor, reading: Dialect, *, numbers: bool) -> None:
         """Use a connection whose transaction has begun."""
         super().__init__(executor, reading)
         self._numbers = numbers
@@ -106,13 +101,61 @@ class HostedUnit(OverlayUnit):
 
     def _write_kind(self, table: Table, changes: Sequence[Change]) -> None:
         kind = table.kind
-        if kind.name in HOST_KINDS:
+        if self._reading.elsewhere(kind.name) is not None:
             for change in changes:
                 id = int(change.id) if self._numbers else change.id
                 self._executor.run(f'DELETE FROM "host_{kind.name}" WHERE their_id = :id', {"id": id})
                 if change.after is not None:
-                    values = host_row(kind, change.after, numbers=self._numbers)
-                    places = {f"v{number}": value for number, value in enumerate(values)}
-                    told = ", ".join(f":{name}" for name in places)
-                    self._executor.run(f'INSERT INTO "host_{kind.name}" VALUES ({told})', places)
+                    self._host_insert(kind, change.after)
         super()._write_kind(table, changes)
+
+    def _host_insert(self, kind: Kind, record: Entity) -> None:
+        values = {
+            f"v{number}": self._kept(kind, column, field, getattr(record, field))
+            for number, (column, field) in enumerate(host_columns(kind))
+        }
+        places = ", ".join(f":{name}" for name in values)
+        self._executor.run(f'INSERT INTO "host_{kind.name}" VALUES ({places})', values)
+
+    def _kept(self, kind: Kind, column: str, field: str, value: Any) -> Any:
+        """Return a value as the host keeps it; amounts stand in SQLite as some programs leave them there, as bytes."""
+        shape, typed = kind.shapes[field], self._dialect.name != "sqlite"
+        if value is None:
+            return None
+        if isinstance(shape, Amount):
+            return value.currency if column != field else value.amount if typed else str(value.amount).encode()
+        if isinstance(shape, Moment):
+            return value.replace(tzinfo=None) if typed else value.strftime("%Y-%m-%d %H:%M:%S.%f").zfill(26)
+        if typed and isinstance(shape, (Day, Flag)):
+            return value
+        return int(value) if self._numbers and _is_key(kind, field) else written(shape, value)
+
+
+class Hosted(Overlay):
+    """An overlay over the tables of a host that is played here."""
+
+    def __init__(
+        self, engine: sa.Engine, *, kinds: Sequence[str] = HOST_KINDS, numbers: bool = False, patience: float = 5.0,
+        schema: str | None = None,
+    ) -> None:  # fmt: skip
+        """Make the host's tables where they are missing, and lay the overlay over them."""
+        self._numbers = numbers
+        if not sa.inspect(engine).has_table(f"host_{kinds[0]}"):
+            with engine.begin() as connection:
+                for statement in tables(kinds, numbers=numbers, typed=engine.dialect.name != "sqlite"):
+                    connection.exec_driver_sql(statement)
+        super().__init__(engine, sources(kinds, numbers=numbers), patience=patience, schema=schema)
+
+    def _unit_on(self, executor: Executor) -> HostedUnit:
+        return HostedUnit(executor, self.reading, numbers=self._numbers)
+
+
+def hosted(folder: Path, patience: float = 0.2) -> Callable[[], Storage]:
+    """Return what makes overlays, each over a host's new SQLite file."""
+    count = itertools.count()
+
+    def make() -> Storage:
+        engine = sa.create_engine(f"sqlite:///{folder / f'{next(count)}.db'}", connect_args={"timeout": patience})
+        return Hosted(engine)
+
+    return make

@@ -165,7 +165,7 @@ POSTGRESQL = _PostgreSQL(
     day="CASE WHEN CAST({0} AS date) BETWEEN date '0001-01-01' AND date '9999-12-31' "
     "THEN to_char(CAST({0} AS date), 'YYYY-MM-DD') COLLATE \"C\" END",
     moment="CASE WHEN CAST({0} AS date) BETWEEN date '0001-01-03' AND date '9999-12-29' "
-    "THEN to_char(CAST({0} AS timestamp), 'YYYY-MM-DD\"T\"HH24\\:MI\\:SS.US\"Z\"') COLLATE \"C\" END",
+    "THEN to_char(CAST({0} AS timestamp), 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') COLLATE \"C\" END",
     flag="CASE WHEN {0} IS NULL THEN {1} WHEN CAST({0} AS text) IN ('0', '', 'false', 'f', 'no') THEN 0 ELSE 1 END",
     whole="CASE WHEN CAST({0} AS numeric) BETWEEN {1} AND {2} THEN CAST({0} AS bigint) ELSE {3} END",
     list="CASE WHEN json_typeof(CAST({0} AS json)) = 'array' THEN CAST({0} AS text) ELSE '[]' END",

@@ -8,18 +8,18 @@ those of every other row. The host's fields have no history here.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
 import attrs
 
 from keyaccount.catalogue import KINDS, Kind
-from keyaccount.errors import ConflictError, ReadOnly
+from keyaccount.errors import ConflictError, ReadOnly, ValidationError
 from keyaccount.model.entity import Entity
 from keyaccount.asking import CLOSURES
 from keyaccount.queries import Index, Query, Total, Window, best, check_totals, grouped, in_order, one_of, run
-from keyaccount.storage import Act, Change, Image
+from keyaccount.storage import Act, Change, Finding, Image
 from keyaccount.storage.dialects import Dialect, Elsewhere
 from keyaccount.storage.schema import Table
 from keyaccount.storage.shadows import items, shadow
@@ -186,3 +186,44 @@ def _beside(table: Table, elsewhere: Elsewhere) -> Table:
 
 def _nothing(_value: object) -> None:
     return None
+
+
+def unfit(executor: Executor, reading: Dialect, sources: Mapping[str, Source]) -> Iterator[Finding]:
+    """Yield what of the hosts' rows cannot be read as it stands: rows left out, keys given twice, and records that our
+    rules would refuse; and fields of ours whose host's row is gone."""
+    for name in sources:
+        kind, there = KINDS[name], reading.elsewhere(name)
+        if there is not None:
+            yield from _left_out(executor, there, sources[name])
+            yield from _orphans(executor, there, reading)
+            yield from _refused(OverlayUnit(executor, reading), kind)
+
+
+def _left_out(executor: Executor, there: Elsewhere, source: Source) -> Iterator[Finding]:
+    text = "CAST({0} AS TEXT)"
+    known = f"SELECT id FROM ({there.short or there.select}) k"
+    given = text.format('h."id"')
+    rows = f"SELECT {given}, COUNT(*) FROM ({source.select}) h GROUP BY {given}"
+    read = {id for (id,) in executor.run(known)}
+    for id, count in executor.run(rows):
+        if id not in read:
+            yield Finding(there.kind, str(id), "is left out: what a record of its kind must have is missing or unreadable")
+        if count > 1:
+            yield Finding(there.kind, str(id), f"is there {count} times: its source must yield each id once")
+
+
+def _orphans(executor: Executor, there: Elsewhere, reading: Dialect) -> Iterator[Finding]:
+    own = attrs.evolve(reading, sources=()).table(there.name)
+    known = f"SELECT k.id FROM ({there.short or there.select}) k"
+    for (id,) in executor.run(f"SELECT o.id FROM {own} o WHERE o.id NOT IN ({known})"):
+        yield Finding(there.kind, str(id), "has fields of ours, but no row of the host's any more")
+
+
+def _refused(unit: OverlayUnit, kind: Kind) -> Iterator[Finding]:
+    cls: Any = kind.cls
+    for record in unit.find(Query(kind)):
+        try:
+            cls(**{item.name: getattr(record, item.name) for item in attrs.fields(cls)})
+        except ValidationError as error:
+            told = "; ".join(f"{problem.field} {problem.reason}" for problem in error.problems)
+            yield Finding(kind.name, record.key, f"is read as it is, but {told}")

@@ -46,6 +46,10 @@ class ServedExecutor:
         result = self.connection.execute(statement(sql), parameters)
         return result.fetchall() if result.returns_rows else ()
 
+    def columns(self, select: str) -> list[str]:
+        """Return the names of the columns that a SELECT yields."""
+        return list(self.connection.execute(statement(f"SELECT * FROM ({select}) h LIMIT 0")).keys())
+
     def insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Put rows into a table.
 
