@@ -8,11 +8,15 @@ overlay keep the rest beside it. What is read then comes back through the overla
 from __future__ import annotations
 
 import itertools
+import os
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+
+import postgres
 
 from keyaccount.catalogue import KINDS, Kind
 from keyaccount.codec import written
@@ -150,12 +154,34 @@ class Hosted(Overlay):
         return HostedUnit(executor, self.reading, numbers=self._numbers)
 
 
-def hosted(folder: Path, patience: float = 0.2) -> Callable[[], Storage]:
-    """Return what makes overlays, each over a host's new SQLite file."""
+def hosted(folder: Path, patience: float = 0.2, **more: Any) -> Callable[[], Storage]:
+    """Return what makes overlays, each over a host's new SQLite file: a copy of one that was made once."""
     count = itertools.count()
+    first = folder / "first.db"
+    _on_file(first, patience, **more).close()
 
     def make() -> Storage:
-        engine = sa.create_engine(f"sqlite:///{folder / f'{next(count)}.db'}", connect_args={"timeout": patience})
-        return Hosted(engine)
+        path = folder / f"{next(count)}.db"
+        shutil.copyfile(first, path)
+        return _on_file(path, patience, **more)
+
+    return make
+
+
+def _on_file(path: Path, patience: float, **more: Any) -> Hosted:
+    return Hosted(sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": patience}), **more)
+
+
+def served(patience: float = 0.2, **more: Any) -> Callable[[], Storage]:
+    """Return what makes overlays on the PostgreSQL server, each over a host's tables in a schema of their own."""
+    count = itertools.count()
+    server = postgres.engine()
+
+    def make() -> Storage:
+        name = f"host_{os.getpid()}_{next(count)}"
+        with server.begin() as connection:
+            connection.exec_driver_sql(f"CREATE SCHEMA {name}")
+        options = {"options": f"-csearch_path={name}"}
+        return Hosted(sa.create_engine(server.url, connect_args=options, poolclass=sa.NullPool), patience=patience, **more)
 
     return make
