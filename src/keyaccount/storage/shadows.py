@@ -39,7 +39,8 @@ from keyaccount.storage.schema import Column, is_whole, table_of
 from keyaccount.storage.sources import IntKey, Scaled, Source, TextKey, given_fields
 
 _DAYS = frozenset({"valid_from", "valid_until"})
-_RIGHTS = frozenset({"Assignment", "Grant", "BreakGlass", "Substitution", "ServiceNote"})
+_ALSO = _DAYS | {"about"}
+_RIGHTS = frozenset({"Assignment", "Grant", "BreakGlass", "Substitution"})
 """Kinds of which the rule of rights looks at more than keys, days and flags."""
 _LARGEST_NUMBER = (1 << 62) - 1
 
@@ -77,8 +78,8 @@ class _Shadow:
         """Return the table as it is read elsewhere."""
         numbers, texts = self._keys(IntKey), self._keys(TextKey) if self._reading.text_keys else ()
         given, rough = tuple(sorted(self._given)), frozenset(self._rough())
-        columns = [column for column in self._table.columns]
-        short = [column for column in columns if isinstance(column.shape, (Ident, Refer, Flag)) or column.name in _DAYS]
+        columns = list(self._table.columns)
+        short = [column for column in columns if isinstance(column.shape, (Ident, Refer, Flag)) or column.name in _ALSO]
         return Elsewhere(
             self._table.name, self._kind.name, self._select(columns, (*numbers, *texts)), given, numbers, texts, rough,
             "" if self._kind.name in _RIGHTS else self._select(short, (*numbers, *texts)),
