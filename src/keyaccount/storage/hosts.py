@@ -38,11 +38,11 @@ class Reading:
     """The rows of a JSON list of texts, as `e.value`."""
     special: str
     """That a text holds one of the characters that fold to ASCII."""
-    foreign: str
-    """That a text holds a character beside printable ASCII."""
     lower: str
-    numbers: str
-    """That a text matches digits in order."""
+    bare: str
+    """A text without the signs that are usual between the digits of numbers."""
+    odd: str
+    """That a list of numbers holds signs beside digits, those signs, and what a list is written with."""
     payments: str
     """A list of payments in one currency, of those that can be read: a day, and an amount as text."""
     settled: str
@@ -90,22 +90,30 @@ class _SQLite(Reading):
     def units(self, column: str, places: int) -> str:
         """Read it from its text: SQLite's own numbers are binary, and some programs keep text or bytes.
 
-        A number with an exponent, as programs write large whole ones and zeros, is read where it is whole.
+        A text that its binary number is written as, with all its places, is that number exactly: below 10**11 the
+        binary form lies nearer to it than half of the last place. Anything else is read digit by digit; a number with
+        an exponent, as programs write large whole ones and zeros, where it is whole.
         """
-        t = f"trim(CAST({column} AS TEXT))"
-        dot = f"instr({t}, '.')"
-        whole = f"CAST({t} AS INTEGER) * {10**SCALE}"
-        parts = f"CAST(substr({t}, 1, {dot} - 1) || substr(substr({t}, {dot} + 1) || '0000', 1, {SCALE}) AS INTEGER)"
-        kept = f"rtrim(substr({t}, {dot} + {1 + places}), '0') = ''"
-        real = f"CAST({t} AS REAL)"
+        quick = f"CAST({column} AS REAL)"
+        usual = f"printf('%.{places}f', {quick}) = CAST({column} AS TEXT) AND abs({quick}) < 1e11"
+        near = f"CAST(round({quick} * {10**places}) AS INTEGER) * {10 ** (SCALE - places)}"
+        return f"CASE WHEN {usual} THEN {near} WHEN {column} IS NOT NULL THEN {self._slowly(column, places)} END"
+
+    def _slowly(self, column: str, places: int) -> str:
+        """Read a number digit by digit, whatever it looks like."""
+        dot, real = "instr(v.t, '.')", "CAST(v.t AS REAL)"
+        whole = f"CAST(v.t AS INTEGER) * {10**SCALE}"
+        parts = f"CAST(substr(v.t, 1, {dot} - 1) || substr(substr(v.t, {dot} + 1) || '0000', 1, {SCALE}) AS INTEGER)"
+        kept = f"rtrim(substr(v.t, {dot} + {1 + places}), '0') = ''"
         plain = f"CASE WHEN {dot} = 0 THEN {whole} WHEN {kept} THEN {parts} END"
         large = (
             f"CASE WHEN abs({real}) <= 1e12 AND {real} = CAST({real} AS INTEGER) "
             f"THEN CAST({real} AS INTEGER) * {10**SCALE} END"
         )
-        number = f"{t} GLOB '*[0-9]*' AND {t} NOT GLOB '*[^0-9.-]*' AND {t} NOT GLOB '?*-*' AND {t} NOT GLOB '*.*.*'"
-        found = f"CASE WHEN {number} THEN {plain} WHEN {t} GLOB '*[0-9][eE][+-]*[0-9]' THEN {large} END"
-        return f"(SELECT CASE WHEN abs(u) <= {_LARGEST} THEN u END FROM (SELECT {found} AS u))"
+        number = "v.t GLOB '*[0-9]*' AND v.t NOT GLOB '*[^0-9.-]*' AND v.t NOT GLOB '?*-*' AND v.t NOT GLOB '*.*.*'"
+        found = f"CASE WHEN {number} THEN {plain} WHEN v.t GLOB '*[0-9][eE][+-]*[0-9]' THEN {large} END"
+        read = f"SELECT {found} AS u FROM (SELECT trim(CAST({column} AS TEXT)) AS t) v"
+        return f"(SELECT CASE WHEN abs(w.u) <= {_LARGEST} THEN w.u END FROM ({read}) w)"
 
 
 class _PostgreSQL(Reading):
@@ -123,6 +131,17 @@ class _PostgreSQL(Reading):
 _SPECIAL = "\u00df\u0130\u0149\u017f\u037e\u1e9a\u1e9e\u1fef\u212a\ufb00\ufb01\ufb02\ufb03\ufb04\ufb05\ufb06"
 """Every character beside ASCII whose folded form holds an ASCII one."""
 
+
+
+def _without(text: str, *signs: str) -> str:
+    for sign in signs:
+        text = f"replace({text}, '{sign}', '{sign.replace(',', '').replace(' ', '') if len(sign) > 1 else ''}')"
+    return text
+
+
+_ITEMS = _without("{0}", '", "', '","')
+"""A list without what stands between its items; a comma that is left may begin an extension."""
+
 SQLITE = _SQLite(
     text="CAST({0} AS TEXT)",
     control="({0} GLOB '*[' || char(1) || '-' || char(31) || char(127) || '-' || char(159) || ']*')",
@@ -137,15 +156,17 @@ SQLITE = _SQLite(
     "substr(rtrim(substr(CAST({0} AS TEXT), 21), 'Zz') || '000000', 1, 6) || 'Z' END",
     flag="CASE WHEN {0} IS NULL THEN {1} WHEN CAST({0} AS TEXT) IN ('0', '0.0', '', 'false', 'f', 'no') THEN 0 ELSE 1 END",
     whole="CASE WHEN typeof({0}) = 'integer' AND {0} BETWEEN {1} AND {2} THEN {0} ELSE {3} END",
-    list="CASE WHEN json_valid({0}) AND json_type({0}) = 'array' THEN CAST({0} AS TEXT) ELSE '[]' END",
-    mapping="CASE WHEN json_valid({0}) AND json_type({0}) = 'object' THEN CAST({0} AS TEXT) ELSE '{{}}' END",
+    list="(SELECT CASE WHEN json_valid(v.t) AND json_type(v.t) = 'array' THEN v.t ELSE '[]' END "
+    "FROM (SELECT CAST({0} AS TEXT) AS t LIMIT 1) v)",
+    mapping="(SELECT CASE WHEN json_valid(v.t) AND json_type(v.t) = 'object' THEN v.t ELSE '{{}}' END "
+    "FROM (SELECT CAST({0} AS TEXT) AS t LIMIT 1) v)",
     texts="(SELECT json_group_array(CAST(e.value AS TEXT)) FROM json_each({0}) e "
     "WHERE e.type IN ('text', 'integer') AND trim(e.value) <> '' AND length(e.value) <= {1})",
     each="json_each({0}) e",
     special=f"{{0}} GLOB '*[{_SPECIAL}]*'",
-    foreign="{0} GLOB '*[^ -~]*'",
     lower="lower({0})",
-    numbers="lower({0}) GLOB {1}",
+    bare=_without(_ITEMS, *" +()./-"),
+    odd=f"{_ITEMS} GLOB '*[^][0-9 \"+()./-]*'",
     payments="(SELECT json_group_array(json_object('paid_on', p.d, 'amount', json_object('amount', p.a, "
     "'currency', p.c))) FROM (SELECT {day} AS d, CAST(COALESCE(json_extract(e.value, '$.amount.amount'), "
     "json_extract(e.value, '$.amount')) AS TEXT) AS a, COALESCE(json_extract(e.value, '$.amount.currency'), "
@@ -175,9 +196,9 @@ POSTGRESQL = _PostgreSQL(
     "WHERE trim(e.value) <> '' AND length(e.value) <= {1})",
     each="json_array_elements_text(CAST({0} AS json)) e(value)",
     special=f"{{0}} ~ '[{_SPECIAL}]'",
-    foreign="{0} ~ '[^ -~]'",
     lower='lower({0} COLLATE "C")',
-    numbers="lower({0}) ~ {1}",
+    bare=_without(_ITEMS, *" +()./-"),
+    odd=f"{_ITEMS} ~ '[^][0-9 \"+()./-]'",
     payments="(SELECT COALESCE(CAST(json_agg(json_build_object('paid_on', p.d, 'amount', json_build_object('amount', "
     "p.a, 'currency', p.c)) ORDER BY p.n) AS text), '[]') FROM (SELECT {day} AS d, COALESCE(e.value -> 'amount' ->> "
     "'amount', e.value ->> 'amount') AS a, COALESCE(e.value -> 'amount' ->> 'currency', {currency}) AS c, e.n "

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from keyaccount import phones
 from keyaccount.queries import Test
 from keyaccount.shapes import Many, Shape, Text
 from keyaccount.storage.hosts import Reading
@@ -15,15 +16,12 @@ from keyaccount.values import fold
 
 _LONGEST = 200
 _SEVERAL = 50
-_KEYPAD = ("0", "1", "2abc", "3def", "4ghi", "5jkl", "6mno", "7pqrs", "8tuv", "9wxyz")
 
 
 def narrowed(bind: Callable[[str], str], reading: Reading, shape: Shape, column: str, test: Test) -> str | None:
     """Return a condition that holds of all rows that may meet a test on a rough field; None where none is known."""
     if test.op == "dialled":
-        numbers = [_number(key.rpartition(":")[2], reading) for key in test.value]
-        matches = [reading.numbers.format(column, bind(pattern)) for pattern in sorted(set(numbers))]
-        return " OR ".join([*matches, reading.foreign.format(column)])
+        return _dialled(bind, reading, column, [end for key in sorted(test.value) for end in _ends(key)])
     item = shape.item if isinstance(shape, Many) else shape
     if test.op not in ("is", "one_of") or not isinstance(item, Text) or not item.folded:
         return None
@@ -41,15 +39,14 @@ def sought(bind: Callable[[str], str], reading: Reading, columns: dict[str, str]
     found = [_alike(bind, reading, f"({texts})", [f"%{_like(wanted)}%"])] if wanted else []
     if digits and "phones" in columns:
         column = columns["phones"]
-        found += [reading.numbers.format(column, bind(_number(digits[:_LONGEST], reading, letters=False)))]
-        found += [reading.foreign.format(column)]
+        found.append(_dialled(bind, reading, column, [f"%{digits[:_LONGEST]}%"]))
     return " OR ".join(found)
 
 
 def _alike(bind: Callable[[str], str], reading: Reading, column: str, patterns: list[str]) -> str:
-    lower = reading.lower.format(column)
+    lower = reading.lower.format("n.v")
     matches = [f"{lower} LIKE {bind(pattern)} ESCAPE '\\'" for pattern in patterns]
-    return " OR ".join([*matches, reading.special.format(column)])
+    return _any_of(column, [*matches, reading.special.format("n.v")])
 
 
 def _like(folded: str) -> str:
@@ -59,7 +56,26 @@ def _like(folded: str) -> str:
     return escaped if len(folded) <= _LONGEST else f"{escaped}%"
 
 
-def _number(digits: str, reading: Reading, *, letters: bool = True) -> str:
-    """Write the digits of a number as a pattern of all texts that hold them in order, as digits or on a keypad."""
-    signs = [f"[{_KEYPAD[int(digit)]}]" if letters else digit for digit in digits]
-    return f"*{'*'.join(signs)}*" if "GLOB" in reading.numbers else ".*".join(signs)
+def _any_of(column: str, holds: list[str]) -> str:
+    """Ask for any of some conditions on a column that is worked out once: it may be a question itself.
+
+    The limit keeps SQLite from putting the column's expression in the place of each mention.
+    """
+    return f"EXISTS (SELECT 1 FROM (SELECT {column} AS v LIMIT 1) n WHERE {' OR '.join(holds)})"
+
+
+def _ends(key: str) -> list[str]:
+    """Write a lookup key as patterns of lists of numbers without the signs between digits: one ends with its digits.
+
+    A number is also found without a zero at its end, which stands for the extension. Short keys are of short numbers.
+    """
+    size, _, digits = key.partition(":")
+    before = ("",) if int(size) > phones.SHORT_KEY else ('"', '"_', '"__')
+    return [f'%{start}{digits}{end}"%' for start in before for end in ("", "0")]
+
+
+def _dialled(bind: Callable[[str], str], reading: Reading, column: str, patterns: list[str]) -> str:
+    """Ask for lists of numbers with some digits in a row, whatever stands between; other signs may mean any number."""
+    holds = [f"n.w LIKE {bind(pattern)}" for pattern in patterns]
+    bare = f"SELECT m.v, {reading.bare.format('m.v')} AS w FROM (SELECT {column} AS v LIMIT 1) m LIMIT 1"
+    return f"EXISTS (SELECT 1 FROM ({bare}) n WHERE {' OR '.join([*holds, reading.odd.format('n.v')])})"
