@@ -86,7 +86,7 @@ def _distributed() -> str | None:
 
 def _folder() -> Path:
     """Make a folder with a short path, which a socket needs, that the server's user may enter."""
-    folder = Path(tempfile.mkdtemp(prefix="kapg", dir="/tmp" if os.name == "posix" else None))
+    folder = Path(tempfile.mkdtemp(prefix="kapg", dir="/tmp"))
     folder.chmod(0o755)
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
@@ -125,10 +125,10 @@ def fresh(at: sa.Engine, patience: float = PATIENCE) -> SQLStorage:
     return Lent(at, schema=schema, patience=patience)
 
 
-def empty(connection: sa.Connection, schema: str) -> None:
+def empty(connection: sa.Connection, schema: str, but: str = "meta") -> None:
     """Empty all tables of a schema but the one that names its version."""
-    named = sa.text("SELECT tablename FROM pg_tables WHERE schemaname = :schema AND tablename <> 'meta'")
-    for (table,) in connection.execute(named, {"schema": schema}).fetchall():
+    named = sa.text("SELECT tablename FROM pg_tables WHERE schemaname = :schema AND tablename <> :but")
+    for (table,) in connection.execute(named, {"schema": schema, "but": but}).fetchall():
         connection.execute(sa.text(f'DELETE FROM "{schema}"."{table}"'))  # noqa: S608 - names of our own
 
 

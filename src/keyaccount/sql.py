@@ -8,11 +8,13 @@ Raises MissingExtra at import where SQLAlchemy is not installed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from keyaccount.desk import Desk
 from keyaccount.errors import MissingExtra, StorageUnavailable, ValidationError
 
 try:
@@ -21,14 +23,17 @@ try:
 except ImportError:
     raise MissingExtra("sql") from None
 
+from keyaccount.model.organisations import Organisation
 from keyaccount.storage import Finding, audit, findings, founding, migrations, structure
 from keyaccount.storage.dialects import POSTGRESQL, SQLITE, Dialect, placed
+from keyaccount.storage.restriction import parameters
 from keyaccount.storage.served import documented
+from keyaccount.storage.sql import Select
 from keyaccount.storage.sqlite import SQLiteExecutor
 from keyaccount.storage.unit import Executor, SQLUnit
 from keyaccount.storage.ways import Target, way_to
 
-__all__ = ["SQLStorage"]
+__all__ = ["SQLStorage", "readable"]
 
 _DIALECTS = {"postgresql": POSTGRESQL, "sqlite": SQLITE}
 _PATIENCE = 5.0
@@ -112,6 +117,30 @@ class SQLStorage:
     def close(self) -> None:
         """Let go of the target; it is the host's to close."""
         self._closed = True
+
+
+def readable(desk: Desk, column: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+    """Return the condition that a column of the host's holds the id of an organisation that a desk's user may read.
+
+    It goes into the host's own SELECT on the same database: `select(orders).where(readable(desk, orders.c.customer))`.
+    What the user holds, and which day it is, are taken as they are now, and what the tables say when the statement
+    runs: make the condition anew for each one. The text is the same for all users of one sort; who it is travels as
+    parameters. At a trusted desk it is true of every row.
+
+    Raises ValidationError for a desk whose book is not kept in an `SQLStorage`.
+    """
+    storage = desk._book._storage
+    if not isinstance(storage, SQLStorage):
+        raise ValidationError.of("readable", "desk", type(storage).__name__, "must be of a book in an SQLStorage")
+    with desk._view() as view:
+        if view.reader is None:
+            return sa.true()
+        given = parameters(view.reader)
+        text = Select(view.query(Organisation), given, storage.dialect).ids()
+    named = {name: value for name, value in given.items() if re.search(rf":{name}\b", text)}
+    bound = (sa.bindparam(name, value, type_=sa.types.NullType(), unique=True) for name, value in named.items())
+    ids = sa.text(text).bindparams(*bound).columns(sa.column("id", sa.String()))
+    return sa.type_coerce(column, sa.types.NullType()).in_(ids)
 
 
 def _dialect_of(target: Any, schema: object, prefix: object) -> Dialect:

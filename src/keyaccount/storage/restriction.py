@@ -264,15 +264,27 @@ class Restriction:
         return f"({column} IS NULL OR {needs})"
 
     def _permits_about(self, at: str) -> str:
-        """Ask that what a note is about can be read; only kinds that close can be."""
+        """Ask that what a note is about can be read; only kinds that close can be.
+
+        What hangs on an organisation and nothing else is as readable as that one, so it is asked for once.
+        """
         ways = [f"{at}.about IS NULL"]
         id, named = (self._dialect.member.format(column=f"{at}.about", name=name) for name in ("id", "kind"))
+        homes = []
         for kind in KINDS.values():
-            if kind.closable:
+            if kind.closable and kind.home == ("organisation_id",) and kind.else_any is None:
+                home = f"SELECT h.organisation_id FROM {self._table(kind.name)} h WHERE h.id = {id}"
+                homes.append(f"WHEN '{kind.name}' THEN ({home})")
+            elif kind.closable:
                 other = self._alias()
                 there = f"SELECT 1 FROM {self._permitted(kind, Right.READ)} {other} WHERE {other}.id = {id}"
                 ways.append(f"({named} = '{kind.name}' AND EXISTS ({there}))")
-        return f"({' OR '.join(ways)})"
+        other = self._alias()
+        account = f"CASE {named} {' '.join(homes)} END"
+        there = (
+            f"SELECT 1 FROM {self._permitted(KINDS['Organisation'], Right.READ)} {other} WHERE {other}.id = {account}"
+        )
+        return f"({' OR '.join(ways)} OR EXISTS ({there}))"
 
     def _permitted(self, kind: Kind, right: Right) -> str:
         """Name the view of all records of a kind on which the reader holds a right; a statement has it once."""
