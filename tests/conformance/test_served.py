@@ -1,6 +1,6 @@
-"""The adapters for a host's own database keep every promise of the storage port.
+"""The adapters for a host's own database keep every promise of the storage port, and answer as the others do.
 
-Everyday of what is checked for each kind of record some kinds are; KEYACCOUNT_KIT=all checks all of them.
+Everyday, of what is checked for each kind of record or policy some are; KEYACCOUNT_KIT=all checks all of them.
 """
 
 from __future__ import annotations
@@ -9,23 +9,37 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
 
-from conformance.stores import SERVED
+from conformance.stores import SERVED, STORES
 from keyaccount import testing
 from keyaccount.catalogue import KINDS
 from keyaccount.storage.memory import MemoryStorage
+from keyaccount.testing.strategies import lockstep
+from keyaccount.testing.worlds import POLICIES
 
 pytest.importorskip("sqlalchemy")
 
-EVERYDAY = {"Organisation", "Position", "Activity", "Opportunity"}
-"""Accounts, what hangs on two homes, what has lists and moments, and what has all sorts of values."""
+KINDS_EVERYDAY = {"Organisation", "Position", "Opportunity"}
+"""Accounts, what hangs on two homes, and what has all sorts of values."""
+
+POLICIES_EVERYDAY = {"everything at once"}
+_SETTINGS = settings(
+    max_examples=int(os.environ.get("KEYACCOUNT_LOCKSTEP", "1")) * 4,
+    stateful_step_count=12,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
 
 
 def _names() -> list[str]:
     names = [check.name for check in testing.checks(MemoryStorage)]
     if os.environ.get("KEYACCOUNT_KIT") == "all":
         return names
-    return [name for name in names if (kind := name.rpartition(": ")[2]) not in KINDS or kind in EVERYDAY]
+    left_out = {*KINDS, *POLICIES} - KINDS_EVERYDAY - POLICIES_EVERYDAY
+    return [name for name in names if name.rpartition(": ")[2] not in left_out]
 
 
 @pytest.mark.parametrize("name", _names())
@@ -33,3 +47,10 @@ def _names() -> list[str]:
 def test_conforms(store: str, name: str, tmp_path: Path) -> None:
     """The adapter keeps this promise of the storage port, with none excused."""
     next(check for check in testing.checks(SERVED[store](tmp_path)) if check.name == name)()
+
+
+def test_lockstep(tmp_path: Path) -> None:
+    """A walk of random calls at trusted and bound desks is answered alike in memory, in a file and on a server."""
+    makers = {**STORES, "PostgreSQL": SERVED["PostgreSQL"]}
+    machine = lockstep({name: store(tmp_path) for name, store in makers.items()})
+    run_state_machine_as_test(machine, settings=_SETTINGS)

@@ -132,6 +132,11 @@ class Restriction:
     def _permits_account(self, at: str, right: Right) -> str:
         # the plus keeps the index on private out of it: most accounts are not, and a page is read in its own order
         private = self._dialect.plain.format(column=f"{at}.private")
+        if self._dialect.gathers_claims:
+            opened = f"{at}.id IN (SELECT id FROM {self._opened(right)})"
+            if self._sort.everywhere is not None and self._sort.everywhere >= right:
+                return f"{private} = 0 OR {opened}"
+            return f"({private} = 0 AND {at}.id IN (SELECT id FROM {self._held(right)})) OR {opened}"
         shielded = f"({private} = 1 AND ({' OR '.join(self._ways_to_private(at, right))}))"
         if self._sort.everywhere is not None and self._sort.everywhere >= right:
             return f"{private} = 0 OR {shielded}"
@@ -156,6 +161,26 @@ class Restriction:
         if column is None:
             return None
         return f"{at}.{column} IN (SELECT id FROM {self._reached(right)})"
+
+    def _opened(self, right: Right) -> str:
+        """Name the view of the private organisations that are open to the reader; they are few."""
+        name = f"opened_{int(right)}"
+        if name not in self._views:
+            ways = " OR ".join(self._ways_to_private("o", right))
+            rows = f"SELECT o.id FROM {self._table('Organisation')} o WHERE o.private = 1 AND ({ways})"
+            self._views[name] = f"{name}(id) AS MATERIALIZED ({rows})"
+        return name
+
+    def _held(self, right: Right) -> str:
+        """Name the view of the organisations on which claims give the reader a right, those below covered ones too."""
+        name, covered = f"held_{int(right)}", self._covered(right)
+        if name not in self._views:
+            here = f"{_IN_FORCE.format(at='a')} AND a.organisation_id IS NOT NULL"
+            claims = [f"{self._assignments} a WHERE {here} AND {held}" for held in self._ways(right)]
+            claims.append(f"{self._grants} a WHERE {here} AND {self._granted(right)}")
+            rows = " UNION ".join(f"SELECT a.organisation_id FROM {claim}" for claim in claims)
+            self._views[name] = f"{name}(id) AS MATERIALIZED ({rows} UNION SELECT id FROM {covered})"
+        return name
 
     def _reached(self, right: Right) -> str:
         """Name the view of the organisations on which the reader has any claim, and of those that claims cover."""
