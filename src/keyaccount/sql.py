@@ -119,7 +119,7 @@ class SQLStorage:
         self._closed = True
 
 
-def readable(desk: Desk, column: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+def readable(desk: Desk, column: sa.ColumnExpressionArgument[Any]) -> sa.ColumnElement[bool]:
     """Return the condition that a column of the host's holds the id of an organisation that a desk's user may read.
 
     It goes into the host's own SELECT on the same database: `select(orders).where(readable(desk, orders.c.customer))`.
@@ -127,11 +127,16 @@ def readable(desk: Desk, column: sa.ColumnElement[str]) -> sa.ColumnElement[bool
     runs: make the condition anew for each one. The text is the same for all users of one sort; who it is travels as
     parameters. At a trusted desk it is true of every row.
 
-    Raises ValidationError for a desk whose book is not kept in an `SQLStorage`.
+    Where the host's ids are numbers, pass the column as text: `cast(orders.c.customer, String)`.
+
+    Raises ValidationError for a desk whose book is not kept in an `SQLStorage`, and for what is no column.
     """
     storage = desk._book._storage
     if not isinstance(storage, SQLStorage):
         raise ValidationError.of("readable", "desk", type(storage).__name__, "must be of a book in an SQLStorage")
+    element: Any = getattr(column, "__clause_element__", lambda: column)()
+    if not isinstance(element, sa.ColumnElement):
+        raise ValidationError.of("readable", "column", column, "must be a column of the host's, or what is made of one")
     with desk._view() as view:
         if view.reader is None:
             return sa.true()
@@ -140,7 +145,7 @@ def readable(desk: Desk, column: sa.ColumnElement[str]) -> sa.ColumnElement[bool
     named = {name: value for name, value in given.items() if re.search(rf":{name}\b", text)}
     bound = (sa.bindparam(name, value, type_=sa.types.NullType(), unique=True) for name, value in named.items())
     ids = sa.text(text).bindparams(*bound).columns(sa.column("id", sa.String()))
-    return sa.type_coerce(column, sa.types.NullType()).in_(ids)
+    return element.in_(ids)
 
 
 def _dialect_of(target: Any, schema: object, prefix: object) -> Dialect:

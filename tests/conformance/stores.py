@@ -53,7 +53,7 @@ def postgresql(folder: Path) -> Callable[[], Storage]:
     """Return what makes storages on a PostgreSQL server."""
     import postgres
 
-    return postgres.stores(postgres.engine())
+    return postgres.stores(postgres.shared())
 
 
 STORES: Mapping[str, Callable[[Path], Callable[[], Storage]]] = {"memory": memory, "SQLite": sqlite}

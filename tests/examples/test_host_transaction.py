@@ -28,6 +28,6 @@ def test_what_failed_leaves_nothing_and_the_rest_is_kept_together(
     if sort == "PostgreSQL":
         import postgres
 
-        address = postgres.engine().url.render_as_string(hide_password=False)
+        address = postgres.shared().url.render_as_string(hide_password=False)
     expected = {"volker": ["1", "3"], "carla": ["1"], "customers": ["acme", "secret"]}
     assert example.main(address) == expected

@@ -175,12 +175,14 @@ def test_a_table_that_is_gone_is_a_finding(engine: Any, office: ka.Desk) -> None
         connection.execute(sa.text('DROP SCHEMA "broken" CASCADE'))
 
 
-def test_a_record_made_meanwhile_is_a_conflict(engine: Any, storage: SQLStorage, office: ka.Desk) -> None:
+def test_a_record_made_meanwhile_is_a_conflict(
+    storage: SQLStorage, office: ka.Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A row that others put there after the versions were compared is a ConflictError that names it."""
     row = ka.Organisation("twice", name="T")
     change = Change("Organisation", "twice", None, attrs.evolve(row, version=1))
     with pytest.raises(ka.ConflictError) as caught, storage.unit(write=True) as unit:  # noqa: PT012
-        unit._check_versions = lambda _: None  # type: ignore[method-assign] - as if it had not been there
+        monkeypatch.setattr(unit, "_check_versions", lambda _: None)  # as if it had not been there
         office_row = attrs.evolve(office.get(ka.Organisation, "counter"), version=1)
         unit.write(Act(NOW, "x"), [change, Change("Organisation", "counter", None, office_row)])
     assert (caught.value.kind, caught.value.id) == ("Organisation", "counter")
@@ -217,13 +219,14 @@ def test_a_connection_lost_at_the_end_is_looked_after(engine: Any, storage: SQLS
         office.put(ka.Organisation("lost", name="L"))
         work = office._book._current()
         assert work is not None
-        finish = work.unit.finish
+        unit: Any = work.unit
+        finish = unit.finish
 
         def ends() -> None:
             finish()
             terminated(postgres.engine(poolclass=sa.pool.NullPool), storage)
 
-        work.unit.finish = ends
+        unit.finish = ends
     assert not caught.value.uncertain
     assert office.count(ka.Organisation) == 0
 
@@ -327,6 +330,13 @@ def test_readable_needs_the_same_database() -> None:
     """A book that is kept elsewhere has no condition to give."""
     with pytest.raises(ka.ValidationError, match="SQLStorage"):
         readable(ka.open().trusted("x"), sa.column("customer"))
+
+
+@pytest.mark.parametrize("column", [None, "customer", 7, object()])
+def test_readable_needs_a_column(storage: SQLStorage, column: Any) -> None:
+    """A name is no column: it would be compared as a value."""
+    with pytest.raises(ka.ValidationError, match="column"):
+        readable(ka.Book(storage).trusted("x"), column)
 
 
 @pytest.mark.parametrize(
