@@ -23,7 +23,8 @@ class Dialect:
 
     `schema` and `prefix` are where our tables stand, and what their names begin with. `sources` are tables that are
     read somewhere else: pairs of a table's name and a SELECT that gives its rows, under the names of its columns. It is
-    put in front of every question that names the table, and takes its place; the SELECT itself cannot name it.
+    put in front of every question that names the table, and takes its place, which goes without a schema; the SELECT
+    itself cannot name it.
     """
 
     name: str
@@ -85,7 +86,7 @@ class Dialect:
     def read_elsewhere(self, parts: list[str]) -> list[str]:
         """Return the views that take the place of tables which some parts of a statement name."""
         named = ((self.table(name), select) for name, select in self.sources)
-        return [f"{table} AS ({select})" for table, select in named if any(table in part for part in parts)]
+        return [f"{table} AS NOT MATERIALIZED ({select})" for table, select in named if any(table in part for part in parts)]
 
 
 def placed(dialect: Dialect, schema: object, prefix: object) -> Dialect:
