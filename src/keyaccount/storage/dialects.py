@@ -76,6 +76,11 @@ class Dialect:
     """A column that is compared without the index on it."""
     packed: bool
     """Whether the rows of several questions travel as one JSON text each: their columns have no types in common."""
+    gathers_claims: bool
+    """Whether what the reader's claims reach is worked out once for a statement; else asked of each row.
+
+    PostgreSQL plans each mention of the rule anew, and the rule is mentioned often.
+    """
     nothing_last: bool
     """Whether nothing comes last in an ascending order, and first in a descending one, when nothing is said."""
     sums_overflow: bool
@@ -180,6 +185,7 @@ SQLITE = Dialect(
     number="CAST({text} AS INTEGER)",
     plain="+{column}",
     packed=False,
+    gathers_claims=False,
     nothing_last=False,
     sums_overflow=True,
     chains=True,
@@ -212,6 +218,7 @@ POSTGRESQL = Dialect(
     number="(CASE WHEN {text} ~ '^-?[0-9]{{1,18}}$' THEN CAST({text} AS bigint) END)",
     plain="{column}",
     packed=True,
+    gathers_claims=True,
     nothing_last=True,
     sums_overflow=False,
     chains=False,

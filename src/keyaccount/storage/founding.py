@@ -23,8 +23,8 @@ def version_of(executor: Executor) -> int:
     """
     dialect = executor.dialect
     if not _is_there(executor, "meta"):
-        taken = [name for name in (*(table_of(kind).name for kind in KINDS), "item", "past", "act")]
-        if found := [name for name in taken if _is_there(executor, name)]:
+        ours = (*(table_of(kind).name for kind in KINDS), "item", "past", "act")
+        if found := [name for name in ours if _is_there(executor, name)]:
             raise StorageDamaged(
                 f"there is a table {dialect.table(found[0])} that is not this library's; choose a schema or a prefix"
             )
@@ -77,11 +77,8 @@ def seal(executor: Executor) -> str:
     (seq, before), *_ = [*executor.run(last, nothing), (0, b"")]
     while links := list(_links(executor, seq, before)):
         told = json.dumps([(number, chain.hex()) for number, chain in links])
-        executor.run(
-            f"UPDATE {acts} SET chain = decode(j.value ->> 1, 'hex') FROM jsonb_array_elements(CAST(:links AS jsonb)) j "
-            f"WHERE seq = CAST(j.value ->> 0 AS bigint)",
-            {"links": told},
-        )
+        listed = "jsonb_array_elements(CAST(:links AS jsonb)) j WHERE seq = CAST(j.value ->> 0 AS bigint)"
+        executor.run(f"UPDATE {acts} SET chain = decode(j.value ->> 1, 'hex') FROM {listed}", {"links": told})
         seq, before = links[-1]
     return audit.sealed(executor)
 

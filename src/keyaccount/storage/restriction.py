@@ -133,6 +133,11 @@ class Restriction:
     def _permits_account(self, at: str, right: Right) -> str:
         # the plus keeps the index on private out of it: most accounts are not, and a page is read in its own order
         private = self._dialect.plain.format(column=f"{at}.private")
+        if self._dialect.gathers_claims:
+            opened = f"{at}.id IN (SELECT id FROM {self._opened(right)})"
+            if self._sort.everywhere is not None and self._sort.everywhere >= right:
+                return f"{private} = 0 OR {opened}"
+            return f"({private} = 0 AND {at}.id IN (SELECT id FROM {self._held(right)})) OR {opened}"
         shielded = f"({private} = 1 AND ({' OR '.join(self._ways_to_private(at, right))}))"
         if self._sort.everywhere is not None and self._sort.everywhere >= right:
             return f"{private} = 0 OR {shielded}"
@@ -159,6 +164,26 @@ class Restriction:
         if column is None:
             return None
         return self._dialect.found_in(kind.name, at, column, self._reached(right))
+
+    def _opened(self, right: Right) -> str:
+        """Name the view of the private organisations that are open to the reader; they are few."""
+        name = f"opened_{int(right)}"
+        if name not in self._views:
+            ways = " OR ".join(self._ways_to_private("o", right))
+            rows = f"SELECT o.id FROM {self._table('Organisation')} o WHERE o.private = 1 AND ({ways})"
+            self._views[name] = f"{name}(id) AS MATERIALIZED ({rows})"
+        return name
+
+    def _held(self, right: Right) -> str:
+        """Name the view of the organisations on which claims give the reader a right, those below covered ones too."""
+        name, covered = f"held_{int(right)}", self._covered(right)
+        if name not in self._views:
+            here = f"{_IN_FORCE.format(at='a')} AND a.organisation_id IS NOT NULL"
+            claims = [f"{self._assignments} a WHERE {here} AND {held}" for held in self._ways(right)]
+            claims.append(f"{self._grants} a WHERE {here} AND {self._granted(right)}")
+            rows = " UNION ".join(f"SELECT a.organisation_id FROM {claim}" for claim in claims)
+            self._views[name] = f"{name}(id) AS MATERIALIZED ({rows} UNION SELECT id FROM {covered})"
+        return name
 
     def _reached(self, right: Right) -> str:
         """Name the view of the organisations on which the reader has any claim, and of those that claims cover."""
@@ -271,16 +296,27 @@ class Restriction:
         return f"({column} IS NULL OR {needs})"
 
     def _permits_about(self, at: str) -> str:
-        """Ask that what a note is about can be read; only kinds that close can be."""
+        """Ask that what a note is about can be read; only kinds that close can be.
+
+        What hangs on an organisation and nothing else is as readable as that one, so it is asked for once.
+        """
         ways = [f"{at}.about IS NULL"]
         id, named = (self._dialect.member.format(column=f"{at}.about", name=name) for name in ("id", "kind"))
+        homes = []
         for kind in KINDS.values():
-            if kind.closable:
+            if kind.closable and kind.home == ("organisation_id",) and kind.else_any is None:
+                home = f"SELECT h.organisation_id FROM {self._table(kind.name)} h WHERE {self._found(kind.name, 'h', 'id', id)}"
+                homes.append(f"WHEN '{kind.name}' THEN ({home})")
+            elif kind.closable:
                 other = self._alias()
                 same = self._found(kind.name, other, "id", id)
                 there = f"SELECT 1 FROM {self._permitted(kind, Right.READ)} {other} WHERE {same}"
                 ways.append(f"({named} = '{kind.name}' AND EXISTS ({there}))")
-        return f"({' OR '.join(ways)})"
+        other = self._alias()
+        account = f"CASE {named} {' '.join(homes)} END"
+        same = self._found("Organisation", other, "id", account)
+        there = f"SELECT 1 FROM {self._permitted(KINDS['Organisation'], Right.READ)} {other} WHERE {same}"
+        return f"({' OR '.join(ways)} OR EXISTS ({there}))"
 
     def _permitted(self, kind: Kind, right: Right) -> str:
         """Name the view of all records of a kind on which the reader holds a right; a statement has it once."""

@@ -64,7 +64,9 @@ class ServedExecutor:
                 sql = statement(f"INSERT INTO {self.dialect.table(table)} ({named}) VALUES ({places})")
                 self.connection.execute(sql, [{f"c{n}": value for n, value in enumerate(row)} for row in rows])
         except Exception as error:
-            raise _conflict(error, table, columns, rows) or error  # noqa: B904 - either is the error itself
+            if (found := _conflict(error, table, columns, rows)) is not None:
+                raise found from error
+            raise
 
     def _copy(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         with self.connection.connection.cursor() as cursor, cursor.copy(sql) as copy:  # type: ignore[attr-defined]

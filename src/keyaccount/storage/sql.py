@@ -23,6 +23,8 @@ from keyaccount.shapes import (
     Amount,
     Choice,
     Day,
+    Degrees,
+    Exact,
     Flag,
     Ident,
     Many,
@@ -479,7 +481,7 @@ def _from_scalar(shape: Shape, scalar: Any) -> Any:
             return moment(_EPOCH + timedelta(microseconds=scalar))
     except (ValueError, OverflowError, TypeError):
         return ""
-    return scalar
+    return str(scalar) if isinstance(shape, (Degrees, Exact)) else scalar
 
 
 def _nothing_last(shape: Shape) -> bool:
