@@ -71,7 +71,8 @@ SOURCES = [
     Source(  # a credit note is an invoice with a negative total; amounts are bytes in SQLite, so no `< 0`
         ka.Invoice,
         """SELECT i.id, i.party AS organisation_id, i.number, i.invoice_date AS issued_on, c.code AS currency,
-            CASE WHEN substr(CAST(i.total_amount_cache AS TEXT), 1, 1) = '-' THEN 'credit note' ELSE 'invoice' END AS kind,
+            CASE substr(CAST(i.total_amount_cache AS TEXT), 1, 1)
+                WHEN '-' THEN 'credit note' ELSE 'invoice' END AS kind,
             (SELECT MIN(l.maturity_date) FROM account_move_line l WHERE l.move = i.move) AS due_on,
             i.untaxed_amount_cache AS net, i.total_amount_cache AS gross,
             (SELECT json_group_array(json_object('paid_on', m.date, 'amount', CAST(l.credit AS TEXT)))
@@ -87,7 +88,8 @@ SOURCES = [
             s.start_date AS starts_on,
             s.end_date AS ends_on, 'month' AS value_per, l.unit_price AS value, c.code AS currency
             FROM sale_subscription s JOIN currency_currency c ON c.id = s.currency
-            JOIN sale_subscription_line l ON l.id = (SELECT MIN(id) FROM sale_subscription_line WHERE subscription = s.id)
+            JOIN sale_subscription_line l ON l.id =
+                (SELECT MIN(f.id) FROM sale_subscription_line f WHERE f.subscription = s.id)
             WHERE s.state IN ('running', 'closed')""",
         columns={"id": IntKey(), "organisation_id": IntKey(), "value": Scaled(4)},
     ),

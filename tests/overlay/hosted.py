@@ -17,7 +17,6 @@ from typing import Any
 import sqlalchemy as sa
 
 import postgres
-
 from keyaccount.catalogue import KINDS, Kind
 from keyaccount.codec import written
 from keyaccount.model.entity import Entity
@@ -64,7 +63,7 @@ def tables(kinds: Sequence[str], *, numbers: bool, typed: bool) -> list[str]:
     return made
 
 
-def _type(kind: Kind, column: str, field: str, numbers: bool) -> str:  # noqa: FBT001
+def _type(kind: Kind, column: str, field: str, numbers: bool) -> str:
     shape = kind.shapes[field]
     if numbers and _is_key(kind, field):
         return "BIGINT"
@@ -88,7 +87,7 @@ def sources(kinds: Sequence[str], *, numbers: bool = False) -> list[Source]:
         shown = ", ".join(f'their_{column} AS "{column}"' for column, _ in host_columns(kind))
         sorts: dict[str, Any] = {f: Scaled(4) for f in host_fields(kind) if isinstance(kind.shapes[f], Amount)}
         sorts |= {f: IntKey() if numbers else TextKey() for f in host_fields(kind) if _is_key(kind, f)}
-        found.append(Source(kind.cls, f'SELECT {shown} FROM "host_{name}"', columns=sorts))
+        found.append(Source(kind.cls, f'SELECT {shown} FROM "host_{name}"', columns=sorts))  # noqa: S608 - our names
     return found
 
 
@@ -108,7 +107,7 @@ class HostedUnit(OverlayUnit):
         if self._reading.elsewhere(kind.name) is not None:
             for change in changes:
                 id = int(change.id) if self._numbers else change.id
-                self._executor.run(f'DELETE FROM "host_{kind.name}" WHERE their_id = :id', {"id": id})
+                self._executor.run(f'DELETE FROM "host_{kind.name}" WHERE their_id = :id', {"id": id})  # noqa: S608
                 if change.after is not None:
                     self._host_insert(kind, change.after)
         super()._write_kind(table, changes)
@@ -119,7 +118,7 @@ class HostedUnit(OverlayUnit):
             for number, (column, field) in enumerate(host_columns(kind))
         }
         places = ", ".join(f":{name}" for name in values)
-        self._executor.run(f'INSERT INTO "host_{kind.name}" VALUES ({places})', values)
+        self._executor.run(f'INSERT INTO "host_{kind.name}" VALUES ({places})', values)  # noqa: S608
 
     def _kept(self, kind: Kind, column: str, field: str, value: Any) -> Any:
         """Return a value as the host keeps it; amounts stand in SQLite as some programs leave them there, as bytes."""
@@ -143,12 +142,17 @@ class Hosted(Overlay):
         schema: str | None = None,
     ) -> None:  # fmt: skip
         """Make the host's tables where they are missing, and lay the overlay over them."""
-        self._numbers = numbers
+        self._numbers, self._engine = numbers, engine
         if not sa.inspect(engine).has_table(f"host_{kinds[0]}"):
             with engine.begin() as connection:
                 for statement in tables(kinds, numbers=numbers, typed=engine.dialect.name != "sqlite"):
                     connection.exec_driver_sql(statement)
         super().__init__(engine, sources(kinds, numbers=numbers), patience=patience, schema=schema)
+
+    def close(self) -> None:
+        """Let go of the engine too."""
+        super().close()
+        self._engine.dispose()
 
     def _unit_on(self, executor: Executor) -> HostedUnit:
         return HostedUnit(executor, self.reading, numbers=self._numbers)
@@ -175,13 +179,15 @@ def _on_file(path: Path, patience: float, **more: Any) -> Hosted:
 def served(patience: float = 0.2, **more: Any) -> Callable[[], Storage]:
     """Return what makes overlays on the PostgreSQL server, each over a host's tables in a schema of their own."""
     count = itertools.count()
-    server = postgres.engine()
+    server = postgres.shared()
 
     def make() -> Storage:
         name = f"host_{os.getpid()}_{next(count)}"
         with server.begin() as connection:
             connection.exec_driver_sql(f"CREATE SCHEMA {name}")
         options = {"options": f"-csearch_path={name}"}
-        return Hosted(sa.create_engine(server.url, connect_args=options, poolclass=sa.NullPool), patience=patience, **more)
+        return Hosted(
+            sa.create_engine(server.url, connect_args=options, poolclass=sa.NullPool), patience=patience, **more
+        )
 
     return make

@@ -17,12 +17,13 @@ from keyaccount.storage.narrowing import narrowed, sought
 from keyaccount.values import fold
 
 NUMBERS = (
-    "+49 89 1234-0", "089 1234567, 12", "089/1234567;12", "(089) 12 34 567 DW 12", "1234", "12-34", "123 456, 12", "112",
-    "0171,1234567", "1-800-FLOWERS", "٠٨٩ ١٢٣٤٥٦٧", "089\u00a01234567", "0xx11 1234 5678", "+1 (212) 555.0100 x 7", "reception",
+    "+49 89 1234-0", "089 1234567, 12", "089/1234567;12", "(089) 12 34 567 DW 12", "1234", "12-34", "123 456, 12",
+    "112", "0171,1234567", "1-800-FLOWERS", "٠٨٩ ١٢٣٤٥٦٧", "089\u00a01234567", "0xx11 1234 5678",
+    "+1 (212) 555.0100 x 7", "reception",
 )  # fmt: skip
 NAMES = (
-    "ACME AG", "Straße", "STRASSE", "ﬁne", "fine", "\u212aelvin", "kelvin", "İzmir", "ŉ", "100%", "under_score", 'say "hi"',
-    "back\\slash", "Müller", "Mu\u0308ller", "long " * 60, "[x]*?", "",
+    "ACME AG", "Straße", "STRASSE", "ﬁne", "fine", "\u212aelvin", "kelvin", "İzmir", "ŉ", "100%", "under_score",
+    'say "hi"', "back\\slash", "Müller", "Mu\u0308ller", "long " * 60, "[x]*?", "",
 )  # fmt: skip
 ORGANISATION = KINDS["Organisation"]
 

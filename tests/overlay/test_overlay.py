@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import shutil
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -14,11 +15,15 @@ import pytest
 import sqlalchemy as sa
 
 import keyaccount as ka
+from keyaccount.catalogue import KINDS
+from keyaccount.queries import Query
 from keyaccount.sql import IntKey, Overlay, Scaled, Source, TextKey
 
 TABLES = """
-CREATE TABLE party (id INTEGER PRIMARY KEY, name TEXT, up INTEGER, currency TEXT, numbers TEXT, mails TEXT, places TEXT);
-CREATE TABLE invoice (id INTEGER PRIMARY KEY, party INTEGER, day TEXT, due TEXT, sort TEXT, net, gross, coin TEXT, paid TEXT);
+CREATE TABLE party (id INTEGER PRIMARY KEY, name TEXT, up INTEGER, currency TEXT, numbers TEXT, mails TEXT,
+    places TEXT);
+CREATE TABLE invoice (id INTEGER PRIMARY KEY, party INTEGER, day TEXT, due TEXT, sort TEXT, net, gross, coin TEXT,
+    paid TEXT);
 CREATE INDEX invoice_by_party ON invoice (party);
 CREATE TABLE seller (id INTEGER PRIMARY KEY, name TEXT, mail TEXT, active BOOLEAN);
 INSERT INTO seller VALUES (1, 'Anna', 'anna@example.org', 1), (2, 'Bert', NULL, 1), (3, 'Cleo', NULL, 0);
@@ -41,13 +46,24 @@ INVOICE = Source(
 )
 
 
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[sa.Engine]:
-    """Make a host's database."""
-    made = sa.create_engine(f"sqlite:///{tmp_path / 'host.db'}")
+@pytest.fixture(scope="module")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a host's database, with our tables in it."""
+    path = tmp_path_factory.mktemp("host") / "host.db"
+    made = sa.create_engine(f"sqlite:///{path}")
     with made.begin() as connection:
         for statement in filter(str.strip, TABLES.split(";")):
             connection.exec_driver_sql(statement)
+    ka.Book(Overlay(made, [PARTY, SELLER, INVOICE])).close()
+    made.dispose()
+    return path
+
+
+@pytest.fixture
+def engine(made_once: Path, tmp_path: Path) -> Iterator[sa.Engine]:
+    """Copy it for one test."""
+    shutil.copyfile(made_once, tmp_path / "host.db")
+    made = sa.create_engine(f"sqlite:///{tmp_path / 'host.db'}")
     yield made
     made.dispose()
 
@@ -87,7 +103,7 @@ def test_rows_are_records(book: ka.Book) -> None:
     )
 
 
-@pytest.mark.parametrize("id", ["01", "1.0", " 1", "+1", "abc", "1" * 25, "-0", "١"])
+@pytest.mark.parametrize("id", ["01", "1.0", " 1", "+1", "abc", "1" * 25, "-0", "\u0661"])
 def test_ids_compare_byte_by_byte(book: ka.Book, id: str) -> None:
     """What is no way to write the host's number finds nothing, and breaks nothing."""
     office = book.trusted("test")
@@ -139,7 +155,7 @@ def test_a_change_of_the_hosts_is_seen_at_once(engine: sa.Engine, book: ka.Book)
 # ---- money -------------------------------------------------------------------------------------------------------
 
 AMOUNTS = [
-    (b"1234.5", 12_345_000), (b"0.1", 1_000), (b"-0.1", None), ("19.99", 199_900), (7, 70_000), (0.1, 1_000),
+    (b"1234.5", 12_345_000), (b"0.1", 1_000), (b"-0.1", -1_000), ("19.99", 199_900), (7, 70_000), (0.1, 1_000),
     (b"0", 0), (b"0E-8", 0), (b"1E+3", 10_000_000), (b"1.5E+3", 15_000_000), (b"12345678901.23", 123_456_789_012_300),
     (b"999999999999.99", 9_999_999_999_999_900), (b"0.07", 700), (b"1.10", 11_000), (b".5", 5_000), (b"5.", 50_000),
     (b"1.005", None), (b"1000000000000000", None), (b"many", None), (b"", None), (b"1-2", None), (b"1.2.3", None),
@@ -149,9 +165,7 @@ AMOUNTS = [
 
 @pytest.mark.parametrize(("stored", "units"), AMOUNTS)
 def test_amounts_are_exact(engine: sa.Engine, book: ka.Book, stored: object, units: int | None) -> None:
-    """An amount is read exactly, from numbers, text and bytes; what has too many places or is none leaves the row out."""
-    if stored == b"-0.1":
-        units = -1_000
+    """An amount is read exactly, from numbers, text and bytes; one with too many places leaves its row out."""
     billed(engine, (stored, None, "EUR", "invoice", None))
     office = book.trusted("test")
     found = list(office.find(ka.Invoice))
@@ -165,15 +179,10 @@ def test_sums_and_ranges_are_exact(engine: sa.Engine, book: ka.Book) -> None:
     billed(engine, *[(b"0.1", None, "EUR", "invoice", None)] * 10, (b"9.00", None, "EUR", "invoice", None),
            (b"10.00", None, "EUR", "invoice", None), (b"-5", None, "EUR", "credit note", None))  # fmt: skip
     office = book.trusted("test")
-    (row,) = office.portfolio.growth(on=dt.date(2026, 11, 21), group=None).rows[:1]
     assert office.count(ka.Invoice, net=ka.at_least(ka.Money("9.50", "EUR"))) == 1
     with book._storage.unit(write=False) as unit:
-        from keyaccount.catalogue import KINDS
-        from keyaccount.queries import Query
-
         (total,) = unit.totals(Query(KINDS["Invoice"]), sums=["net_units"])
     assert total.sums == ((10_000 + 90_000 + 100_000 - 50_000,),)
-    assert row is not None
 
 
 # ---- what hosts store ----------------------------------------------------------------------------------------------
@@ -259,7 +268,7 @@ def test_records_of_the_host_are_made_and_removed_there(book: ka.Book) -> None:
 
 
 def test_the_second_writer_is_told(book: ka.Book) -> None:
-    """Two writers of our fields of one record: the second gets both versions, also of a row that nobody wrote before."""
+    """Two writers of our fields of one record: the second gets both versions, also where nobody wrote before."""
     office = book.trusted("test")
     first = office.get(ka.Organisation, "1")
     office.put(attrs.evolve(first, sector="steel"))

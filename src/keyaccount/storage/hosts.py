@@ -24,7 +24,7 @@ class Reading:
     unprinted: str
     """That it holds one that is no tab and no line break."""
     text_keys: str
-    """That a column holds a text, which is found as it is; nothing where a database's texts do not compare with ours."""
+    """That a column holds a text, which is found as it is; nothing where a host's texts do not compare with ours."""
     day: str
     moment: str
     flag: str
@@ -132,7 +132,6 @@ _SPECIAL = "\u00df\u0130\u0149\u017f\u037e\u1e9a\u1e9e\u1fef\u212a\ufb00\ufb01\u
 """Every character beside ASCII whose folded form holds an ASCII one."""
 
 
-
 def _without(text: str, *signs: str) -> str:
     for sign in signs:
         text = f"replace({text}, '{sign}', '{sign.replace(',', '').replace(' ', '') if len(sign) > 1 else ''}')"
@@ -154,7 +153,8 @@ SQLITE = _SQLite(
     "AND substr(CAST({0} AS TEXT), 1, 4) >= '0001' "
     "THEN substr(CAST({0} AS TEXT), 1, 10) || 'T' || substr(CAST({0} AS TEXT), 12, 8) || '.' || "
     "substr(rtrim(substr(CAST({0} AS TEXT), 21), 'Zz') || '000000', 1, 6) || 'Z' END",
-    flag="CASE WHEN {0} IS NULL THEN {1} WHEN CAST({0} AS TEXT) IN ('0', '0.0', '', 'false', 'f', 'no') THEN 0 ELSE 1 END",
+    flag="CASE WHEN {0} IS NULL THEN {1} "
+    "WHEN CAST({0} AS TEXT) IN ('0', '0.0', '', 'false', 'f', 'no') THEN 0 ELSE 1 END",
     whole="CASE WHEN typeof({0}) = 'integer' AND {0} BETWEEN {1} AND {2} THEN {0} ELSE {3} END",
     list="(SELECT CASE WHEN json_valid(v.t) AND json_type(v.t) = 'array' THEN v.t ELSE '[]' END "
     "FROM (SELECT CAST({0} AS TEXT) AS t LIMIT 1) v)",
@@ -186,7 +186,7 @@ POSTGRESQL = _PostgreSQL(
     day="CASE WHEN CAST({0} AS date) BETWEEN date '0001-01-01' AND date '9999-12-31' "
     "THEN to_char(CAST({0} AS date), 'YYYY-MM-DD') COLLATE \"C\" END",
     moment="CASE WHEN CAST({0} AS date) BETWEEN date '0001-01-03' AND date '9999-12-29' "
-    "THEN to_char(CAST({0} AS timestamp), 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') COLLATE \"C\" END",
+    'THEN to_char(CAST({0} AS timestamp), \'YYYY-MM-DD"T"HH24:MI:SS.US"Z"\') COLLATE "C" END',
     flag="CASE WHEN {0} IS NULL THEN {1} WHEN CAST({0} AS text) IN ('0', '', 'false', 'f', 'no') THEN 0 ELSE 1 END",
     whole="CASE WHEN CAST({0} AS numeric) BETWEEN {1} AND {2} THEN CAST({0} AS bigint) ELSE {3} END",
     list="CASE WHEN json_typeof(CAST({0} AS json)) = 'array' THEN CAST({0} AS text) ELSE '[]' END",

@@ -14,10 +14,10 @@ from typing import Any
 
 import attrs
 
+from keyaccount.asking import CLOSURES
 from keyaccount.catalogue import KINDS, Kind
 from keyaccount.errors import ConflictError, ReadOnly, ValidationError
 from keyaccount.model.entity import Entity
-from keyaccount.asking import CLOSURES
 from keyaccount.queries import Index, Query, Total, Window, best, check_totals, grouped, in_order, one_of, run
 from keyaccount.storage import Act, Change, Finding, Image
 from keyaccount.storage.dialects import Dialect, Elsewhere
@@ -67,8 +67,8 @@ class OverlayUnit(SQLUnit):
                 for found in self._run(several(asked, given, self._reading), given):
                     number, row = unpacked(found, self._reading)
                     rows[number].append(row)
-            found = zip(queries, asked, (self._records(q.kind, some) for q, some in zip(queries, rows, strict=True)), strict=True)
-            return [_finished(query, rough, some) for query, rough, some in found]
+            records = [self._records(query.kind, some) for query, some in zip(queries, rows, strict=True)]
+            return list(map(_finished, queries, asked, records))
 
     def _roughly(self, query: Query) -> Query:
         """Return a query whose answer holds all rows of another's: without a page where SQL cannot say which."""
@@ -163,7 +163,7 @@ class OverlayUnit(SQLUnit):
         if elsewhere is None:
             super()._insert(table, rows)
             return
-        super()._insert(_beside(table, elsewhere), [ours_of(table.kind, elsewhere, row) for row in rows])
+        super()._insert(_beside(table), [ours_of(table.kind, elsewhere, row) for row in rows])
 
 
 def _finished(query: Query, rough: Query, found: list[Entity]) -> list[Entity]:
@@ -175,7 +175,7 @@ def _finished(query: Query, rough: Query, found: list[Entity]) -> list[Entity]:
 
 
 @functools.cache
-def _beside(table: Table, elsewhere: Elsewhere) -> Table:
+def _beside(table: Table) -> Table:
     """Return a kind's table as it is written beside the host's: nothing in the host's fields, nor in what follows."""
     derived = {name for name, _ in table.kind.derived}
     made = tuple(
@@ -189,8 +189,10 @@ def _nothing(_value: object) -> None:
 
 
 def unfit(executor: Executor, reading: Dialect, sources: Mapping[str, Source]) -> Iterator[Finding]:
-    """Yield what of the hosts' rows cannot be read as it stands: rows left out, keys given twice, and records that our
-    rules would refuse; and fields of ours whose host's row is gone."""
+    """Yield what of the hosts' rows cannot be read as it stands, and fields of ours whose host's row is gone.
+
+    Rows that are left out, ids that come twice, and records that the rules of their kind would refuse.
+    """
     for name in sources:
         kind, there = KINDS[name], reading.elsewhere(name)
         if there is not None:
@@ -207,7 +209,9 @@ def _left_out(executor: Executor, there: Elsewhere, source: Source) -> Iterator[
     read = {id for (id,) in executor.run(known)}
     for id, count in executor.run(rows):
         if id not in read:
-            yield Finding(there.kind, str(id), "is left out: what a record of its kind must have is missing or unreadable")
+            yield Finding(
+                there.kind, str(id), "is left out: what a record of its kind must have is missing or unreadable"
+            )
         if count > 1:
             yield Finding(there.kind, str(id), f"is there {count} times: its source must yield each id once")
 

@@ -244,7 +244,9 @@ class Restriction:
         position, account, positions = self._alias(), self._alias(), self._table("Position")
         counts = "" if right is Right.READ else f" AND {_IN_FORCE.format(at=position)}"
         there = self._permitted(KINDS["Organisation"], right)
-        joined = f"JOIN {there} {account} ON {self._found('Organisation', account, 'id', f'{position}.organisation_id')}"
+        joined = (
+            f"JOIN {there} {account} ON {self._found('Organisation', account, 'id', f'{position}.organisation_id')}"
+        )
         held = self._found("Position", position, "contact_id", f"{at}.id")
         there = f"EXISTS (SELECT 1 FROM {positions} {position} {joined} WHERE {held}{counts})"
         ways = [f"({there} AND NOT {self._less_elsewhere(at, right)})" if right is Right.ADMINISTER else there]
@@ -305,7 +307,8 @@ class Restriction:
         homes = []
         for kind in KINDS.values():
             if kind.closable and kind.home == ("organisation_id",) and kind.else_any is None:
-                home = f"SELECT h.organisation_id FROM {self._table(kind.name)} h WHERE {self._found(kind.name, 'h', 'id', id)}"
+                there = self._found(kind.name, "h", "id", id)
+                home = f"SELECT h.organisation_id FROM {self._table(kind.name)} h WHERE {there}"
                 homes.append(f"WHEN '{kind.name}' THEN ({home})")
             elif kind.closable:
                 other = self._alias()

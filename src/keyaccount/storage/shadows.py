@@ -7,12 +7,12 @@ named as `rough`: a question about it is narrowed down in the database, and fini
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import attrs
 
-from keyaccount.catalogue import KINDS, Kind
+from keyaccount.catalogue import KINDS
 from keyaccount.codec import written
 from keyaccount.shapes import (
     ID_LIMIT,
@@ -34,8 +34,8 @@ from keyaccount.shapes import (
     Whole,
 )
 from keyaccount.storage.dialects import Dialect, Elsewhere
-from keyaccount.storage.hosts import READINGS, Reading
-from keyaccount.storage.schema import Column, is_whole, table_of
+from keyaccount.storage.hosts import READINGS
+from keyaccount.storage.schema import Column, table_of
 from keyaccount.storage.sources import IntKey, Scaled, Source, TextKey, given_fields
 
 _DAYS = frozenset({"valid_from", "valid_until"})
@@ -101,7 +101,7 @@ class _Shadow:
         """Return the fields whose columns the conditions on a row look at, and other columns follow from."""
         required = {field for field in self._given if self._is_needed(field)}
         money = {"kind", "net", "gross", "payments", "issued_on"} if self._kind.name == "Invoice" else set()
-        days = _DAYS if _DAYS <= self._given else set()
+        days = _DAYS if self._given >= _DAYS else set()
         return ({"id", "state"} | required | money | days) & self._kind.shapes.keys() - self._derived
 
     def _keys(self, sort: type[IntKey | TextKey]) -> tuple[str, ...]:
@@ -239,7 +239,7 @@ class _Shadow:
                 yield f'r."{field}" IS NOT NULL'
         if self._kind.name == "Invoice":
             yield "r.net_currency IS NOT NULL"
-        if _DAYS <= self._given:
+        if self._given >= _DAYS:
             yield "COALESCE(r.valid_from <= r.valid_until, TRUE)"
 
     def _is_needed(self, field: str) -> bool:

@@ -368,7 +368,7 @@ def is_number(key: object) -> bool:
     if not isinstance(key, str) or len(key) > 19 or not key.isascii():  # noqa: PLR2004 - the digits of 64 bits
         return False
     digits = key.removeprefix("-")
-    return digits.isdecimal() and key in (str(int(key)),) and abs(int(key)) < 1 << 63
+    return digits.isdecimal() and key == str(int(key)) and abs(int(key)) < 1 << 63
 
 
 def with_views(text: str, restriction: Restriction | None, dialect: Dialect) -> str:

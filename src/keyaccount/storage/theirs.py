@@ -49,7 +49,7 @@ def assembler(kind: Kind, elsewhere: Elsewhere) -> Callable[[Sequence[Any]], Any
 def blended(kind: Kind, elsewhere: Elsewhere, theirs: Entity, ours: Entity) -> Entity:
     """Return a record with the host's fields of one and our fields of another."""
     record = object.__new__(kind.cls)
-    for item in attrs.fields(kind.cls):  # type: ignore[arg-type]
+    for item in attrs.fields(kind.cls):
         object.__setattr__(record, item.name, getattr(theirs if item.name in elsewhere.given else ours, item.name))
     return record
 
@@ -57,7 +57,7 @@ def blended(kind: Kind, elsewhere: Elsewhere, theirs: Entity, ours: Entity) -> E
 def ours_of(kind: Kind, elsewhere: Elsewhere, record: Entity) -> Entity:
     """Return a record with nothing in the host's fields, save its id: what is kept beside the host's row."""
     kept = object.__new__(kind.cls)
-    for item in attrs.fields(kind.cls):  # type: ignore[arg-type]
+    for item in attrs.fields(kind.cls):
         theirs = item.name in elsewhere.given and item.name != "id"
         object.__setattr__(kept, item.name, None if theirs else getattr(record, item.name))
     return kept
