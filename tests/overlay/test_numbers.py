@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -79,7 +79,7 @@ def answers(desk: ka.Desk) -> Iterator[tuple[str, Any]]:
         yield "mine", desk.mine()
 
 
-def compare(make: Callable[[], Storage], seed: int) -> None:
+def compare(make: Callable[[], Storage], seed: int, users: Sequence[str | None] = (None, "1", "2", "3")) -> None:
     """Ask desks over both storages the same."""
     books = []
     for storage in (MemoryStorage(), make()):
@@ -92,7 +92,7 @@ def compare(make: Callable[[], Storage], seed: int) -> None:
             for row in rows[4:16:3]:
                 office.people.make_private(row.key)
         books.append(book)
-    for user in (None, "1", "2", "3"):
+    for user in users:
         desks = [book.trusted("look") if user is None else book.desk(user) for book in books]
         for one, other in zip(*map(answers, desks), strict=True):
             assert one == other, (seed, user)
@@ -108,4 +108,4 @@ def test_desks_answer_as_over_memory(seed: int, tmp_path: Path) -> None:
 
 def test_desks_answer_as_over_memory_on_a_server() -> None:
     """So it is where the host's tables stand in PostgreSQL, with its own types of columns."""
-    compare(served(kinds=(*HOST_KINDS, "Invoice"), numbers=True), 1)
+    compare(served(kinds=(*HOST_KINDS, "Invoice"), numbers=True), 1, (None, "1"))

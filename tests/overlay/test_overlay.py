@@ -18,6 +18,7 @@ import keyaccount as ka
 from keyaccount.catalogue import KINDS
 from keyaccount.queries import Query
 from keyaccount.sql import IntKey, Overlay, Scaled, Source, TextKey
+from keyaccount.storage.sqlite import SQLiteExecutor
 
 TABLES = """
 CREATE TABLE party (id INTEGER PRIMARY KEY, name TEXT, up INTEGER, currency TEXT, numbers TEXT, mails TEXT,
@@ -318,6 +319,54 @@ def test_private_accounts_do_not_exist_for_others(book: ka.Book) -> None:
     assert [row.parent_id for row in bert.find(ka.Organisation, id="2")] == [None]
     with pytest.raises(ka.NotFound):
         book.desk("3")
+
+
+# ---- in the host's database ----------------------------------------------------------------------------------------
+
+
+def test_the_hosts_transaction_is_joined(engine: sa.Engine) -> None:
+    """On the host's connection its own uncommitted rows are read, and what we write goes with them."""
+    with engine.connect() as connection:
+        connection.exec_driver_sql("INSERT INTO party (id, name) VALUES (77, 'New AG')")
+        office = ka.Book(Overlay(connection, [PARTY, SELLER])).trusted("test")
+        office.put(attrs.evolve(office.get(ka.Organisation, "77"), sector="steel"))
+        with pytest.raises(ka.ReadOnly):
+            office.put(attrs.evolve(office.get(ka.Organisation, "77"), name="Old AG"))
+        assert office.get(ka.Organisation, "77").sector == "steel"
+        connection.rollback()
+    assert executed(engine, "SELECT COUNT(*) FROM party WHERE id = 77") == [(0,)]
+    assert executed(engine, "SELECT COUNT(*) FROM keyaccount_organisation") == [(0,)]
+
+
+@pytest.mark.parametrize("user", [None, "2"])
+@pytest.mark.parametrize(
+    ("kind", "where", "index"),
+    [
+        (ka.Organisation, {"id": "2"}, "SEARCH party USING INTEGER PRIMARY KEY"),
+        (ka.Invoice, {"organisation_id": "1"}, "SEARCH invoice USING INDEX invoice_by_party"),
+        (ka.Invoice, {"id": ka.one_of(["1", "2"])}, "SEARCH invoice USING INTEGER PRIMARY KEY"),
+    ],
+)
+def test_the_hosts_indexes_serve(  # noqa: PLR0917
+    book: ka.Book, monkeypatch: pytest.MonkeyPatch, user: str | None, kind: Any, where: dict[str, Any], index: str
+) -> None:
+    """Questions by id and by reference read no table of the host's from end to end, whoever asks."""
+    plans: list[str] = []
+    run = SQLiteExecutor.run
+
+    def explained(self: SQLiteExecutor, sql: str, parameters: Any = {}) -> Any:  # noqa: B006 - only read
+        if "elsewhere" in sql:
+            plan = run(self, f"EXPLAIN QUERY PLAN {sql}", parameters)
+            plans.append("\n".join(str(row[3]) for row in plan))
+        return run(self, sql, parameters)
+
+    desk = book.trusted("test") if user is None else book.desk(user)
+    monkeypatch.setattr(SQLiteExecutor, "run", explained)
+    list(desk.find(kind, **where))
+    asked = [plan for plan in plans if index in plan]
+    assert asked, plans
+    assert "SCAN party" not in asked[-1]
+    assert "SCAN invoice" not in asked[-1]
 
 
 # ---- sources -----------------------------------------------------------------------------------------------------

@@ -52,15 +52,16 @@ def shadow(source: Source, found: Collection[str], dialect: Dialect) -> Elsewher
 
 def items(shadows: Sequence[Elsewhere], dialect: Dialect) -> Iterator[Elsewhere]:
     """Yield the table of lookup keys with the members of the hosts' lists of references in it, where there are any."""
-    reading, parts = READINGS[dialect.name], []
+    reading, parts, stale = READINGS[dialect.name], [], []
     for one in shadows:
         kind = KINDS[one.kind]
         for link in kind.links:
             if link.many and link.field in one.given:
                 rows = f'({one.select}) s, {reading.each.format(f"""s."{link.field}" """.strip())}'
+                stale.append(f"(kind = '{kind.name}' AND field = '{link.field}')")
                 parts.append(f"SELECT '{kind.name}', '{link.field}', e.value, s.id FROM {rows}")
     if parts:
-        own = f"SELECT kind, field, key, id FROM {dialect.table('item')}"
+        own = f"SELECT kind, field, key, id FROM {dialect.table('item')} WHERE NOT ({' OR '.join(stale)})"
         yield Elsewhere("item", "", " UNION ALL ".join([own, *parts]))
 
 

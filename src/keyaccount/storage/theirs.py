@@ -47,20 +47,29 @@ def assembler(kind: Kind, elsewhere: Elsewhere) -> Callable[[Sequence[Any]], Any
 
 
 def blended(kind: Kind, elsewhere: Elsewhere, theirs: Entity, ours: Entity) -> Entity:
-    """Return a record with the host's fields of one and our fields of another."""
-    record = object.__new__(kind.cls)
+    """Return a record with the host's fields of one, and of another what is kept beside the host's row."""
+    record, kept = object.__new__(kind.cls), _kept(kind, elsewhere)
     for item in attrs.fields(kind.cls):
-        object.__setattr__(record, item.name, getattr(theirs if item.name in elsewhere.given else ours, item.name))
+        object.__setattr__(record, item.name, getattr(ours if item.name in kept else theirs, item.name))
     return record
 
 
 def ours_of(kind: Kind, elsewhere: Elsewhere, record: Entity) -> Entity:
-    """Return a record with nothing in the host's fields, save its id: what is kept beside the host's row."""
-    kept = object.__new__(kind.cls)
+    """Return a record with what is kept beside the host's row, and nothing in its other fields."""
+    ours, kept = object.__new__(kind.cls), _kept(kind, elsewhere)
     for item in attrs.fields(kind.cls):
-        theirs = item.name in elsewhere.given and item.name != "id"
-        object.__setattr__(kept, item.name, None if theirs else getattr(record, item.name))
-    return kept
+        object.__setattr__(ours, item.name, getattr(record, item.name) if item.name in kept else None)
+    return ours
+
+
+@functools.cache
+def _kept(kind: Kind, elsewhere: Elsewhere) -> frozenset[str]:
+    """Return the fields that are kept beside the host's row: ours, and what the record referred to at the time.
+
+    Without the latter, the past of a record that the host has moved would be shown to whoever may read its new home.
+    """
+    fields = {item.name for item in attrs.fields(kind.cls)}
+    return frozenset(fields - set(elsewhere.given)) | {"id", *(link.field for link in kind.links)} | fields & {"about"}
 
 
 def _reader(shape: Shape) -> Callable[[Any], Any] | None:
