@@ -26,7 +26,7 @@ EVERYDAY = {
     "conditions: open ends", "order: Contact", "order: Opportunity", "pages: Organisation", "totals: Organisation",
     "totals: Activity", "totals in windows: Contract", "totals: derived fields", "closures", "phone keys", "search",
     "lookup keys follow their record", "gather", "restricted finds: everything at once",
-    "restricted masked references: an open book", "versions: changed from a stale one",
+    "restricted gather: an open book", "versions: changed from a stale one",
     "versions: every change of many", "check: nothing wrong in what is intact",
     "units: left by an exception, nothing is kept", *EXPECTED,
 }  # fmt: skip

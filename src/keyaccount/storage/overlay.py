@@ -207,7 +207,7 @@ def _left_out(executor: Executor, there: Elsewhere, source: Source) -> Iterator[
     given = text.format('h."id"')
     rows = f"SELECT {given}, COUNT(*) FROM ({source.select}) h GROUP BY {given}"
     read = {id for (id,) in executor.run(known)}
-    for id, count in executor.run(rows):
+    for id, count in sorted(executor.run(rows), key=lambda row: str(row[0])):
         if id not in read:
             yield Finding(
                 there.kind, str(id), "is left out: what a record of its kind must have is missing or unreadable"
