@@ -86,7 +86,9 @@ class Dialect:
     def read_elsewhere(self, parts: list[str]) -> list[str]:
         """Return the views that take the place of tables which some parts of a statement name."""
         named = ((self.table(name), select) for name, select in self.sources)
-        return [f"{table} AS NOT MATERIALIZED ({select})" for table, select in named if any(table in part for part in parts)]
+        return [
+            f"{table} AS NOT MATERIALIZED ({select})" for table, select in named if any(table in part for part in parts)
+        ]
 
 
 def placed(dialect: Dialect, schema: object, prefix: object) -> Dialect:
