@@ -35,7 +35,10 @@ _SETTINGS = settings(
 )
 
 
-LONG = ("restricted totals in windows", "versions: changed while", "versions: removed", "round trip: versions")
+LONG = (
+    *("restricted totals", "conditions: several at once"),
+    *("versions: changed while", "versions: removed", "round trip: versions"),
+)
 """Whole sets of worlds or kinds, of which the ones beside them ask nearly the same."""
 
 OF_TRANSACTIONS = (

@@ -24,8 +24,9 @@ from keyaccount.storage.dialects import Dialect, Elsewhere
 from keyaccount.storage.schema import Table
 from keyaccount.storage.shadows import items, shadow
 from keyaccount.storage.sources import Source
-from keyaccount.storage.sql import Select, Totals, several, unpacked
+from keyaccount.storage.sql import Select, several, unpacked
 from keyaccount.storage.theirs import assembler, blended, ours_of
+from keyaccount.storage.totals import Totals
 from keyaccount.storage.unit import Executor, SQLUnit, entities
 
 _BATCH = 500

@@ -13,11 +13,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-import attrs
-
 from keyaccount.catalogue import Kind
 from keyaccount.codec import moment, reader_of, written
-from keyaccount.queries import Key, Query, Test, Total, Window, key_order
+from keyaccount.queries import Key, Query, Test, Window
 from keyaccount.search import prepared
 from keyaccount.shapes import (
     Amount,
@@ -41,6 +39,7 @@ from keyaccount.storage.hosts import READINGS
 from keyaccount.storage.narrowing import narrowed, sought
 from keyaccount.storage.restriction import Restriction, restriction_for, sort_of
 from keyaccount.storage.schema import DIALLED, is_whole, key_text, table_of
+from keyaccount.storage.totals import Totals, parts
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -100,7 +99,7 @@ class Select:
         for lies in [self._lies_in(kind, "t", window) for window in asked.windows] or [self.dialect.true]:
             inside = f"FILTER (WHERE {lies})"
             columns.append(f"COUNT(*) {inside}")
-            columns += [f"SUM({part}) {inside}" for field in asked.sums for part in _parts(field, halves=halves)]
+            columns += [f"SUM({part}) {inside}" for field in asked.sums for part in parts(field, halves=halves)]
         columns += [column for field in asked.extremes for column in self._extremes(kind, "t", field)]
         where = self._where(kind, "t", paged=False)
         return self._with_views(
@@ -389,48 +388,6 @@ def sound(value: Any) -> Any:
 
 
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
-
-
-@attrs.frozen
-class Totals:
-    """What is to be totalled of a query; see `StorageUnit.totals`."""
-
-    by: tuple[str, ...]
-    windows: tuple[Window, ...]
-    sums: tuple[str, ...]
-    extremes: tuple[str, ...]
-
-    def read(self, kind: Kind, rows: Iterable[Sequence[Any]], *, halves: bool) -> list[Total]:
-        """Read the totals out of a statement's rows, in their order."""
-        found = [self._total(kind, iter(row), halves=halves) for row in rows]
-        return sorted(found, key=lambda total: key_order(total.key))
-
-    def _total(self, kind: Kind, row: Iterator[Any], *, halves: bool) -> Total:
-        key = tuple(_read(kind, field, next(row)) for field in self.by)
-        count = next(row)
-        counts, sums = [], []
-        for _ in self.windows or (None,):
-            counts.append(next(row))
-            parts = [[int(next(row) or 0) for _ in _parts(field, halves=halves)] for field in self.sums]
-            sums.append(tuple((high << _HALF) + low for high, low in parts) if halves else tuple(n for (n,) in parts))
-        ends = [(_read(kind, field, next(row)), _read(kind, field, next(row))) for field in self.extremes]
-        lows, highs = zip(*ends, strict=True) if ends else ((), ())
-        return Total(key, count, tuple(counts), tuple(sums), lows, highs)
-
-
-_HALF = 32
-
-
-def _parts(field: str, *, halves: bool) -> tuple[str, ...]:
-    """Return what is summed of a column: all of it, or apart what stands above and below its 32nd bit."""
-    column = f"t.{_quoted(field)}"
-    return (f"{column} >> {_HALF}", f"{column} & {(1 << _HALF) - 1}") if halves else (column,)
-
-
-def _read(kind: Kind, field: str, value: Any) -> Any:
-    shape = kind.shapes[field]
-    read = reader_of(shape.item if isinstance(shape, Many) else shape)
-    return value if read is None or value is None else read(value)
 
 
 @functools.cache

@@ -30,7 +30,8 @@ from keyaccount.storage.dialects import Dialect
 from keyaccount.storage.records import record_of
 from keyaccount.storage.restriction import parameters
 from keyaccount.storage.schema import Table, lookup_keys, search_text, stored_columns, table_of
-from keyaccount.storage.sql import Select, Totals, several, shown_fields, unpacked
+from keyaccount.storage.sql import Select, several, shown_fields, unpacked
+from keyaccount.storage.totals import Totals
 
 _BATCH = 500
 _TOGETHER = 100
