@@ -38,7 +38,7 @@ PARTY = Source(
     "SELECT id, name, up AS parent_id, currency, numbers AS phones, mails AS emails, places AS addresses FROM party",
     columns={"id": IntKey(), "parent_id": IntKey()},
 )
-SELLER = Source(ka.User, "SELECT id, name, mail AS email, active FROM seller", columns={"id": IntKey()})
+SELLER = Source(ka.User, "SELECT id, name, mail AS email, active FROM seller -- all", columns={"id": IntKey()})
 INVOICE = Source(
     ka.Invoice,
     """SELECT id, party AS organisation_id, day AS issued_on, due AS due_on, sort AS kind, net, gross, coin AS currency,

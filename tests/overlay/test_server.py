@@ -29,7 +29,8 @@ INSERT INTO bill VALUES
 SOURCES = [
     Source(
         ka.Organisation,
-        "SELECT id, name, up AS parent_id, coin AS currency, numbers AS phones FROM party",
+        "SELECT id, name, up AS parent_id, coin AS currency, numbers AS phones FROM party "
+        "WHERE COALESCE(name, '') LIKE '%' -- all of them",
         columns={"id": IntKey(), "parent_id": IntKey()},
     ),
     Source(ka.User, "SELECT id, name, active FROM party", columns={"id": IntKey()}),

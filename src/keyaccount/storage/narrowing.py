@@ -43,6 +43,14 @@ def sought(bind: Callable[[str], str], reading: Reading, columns: dict[str, str]
     return " OR ".join(found)
 
 
+def is_number(key: object) -> bool:
+    """Say whether a key is how a whole number is written, so that one of a host's numbers may be it."""
+    if not isinstance(key, str) or len(key) > 19 or not key.isascii():  # noqa: PLR2004 - the digits of 64 bits
+        return False
+    digits = key.removeprefix("-")
+    return digits.isdecimal() and key == str(int(key)) and abs(int(key)) < 1 << 63
+
+
 def _alike(bind: Callable[[str], str], reading: Reading, column: str, patterns: list[str]) -> str:
     lower = reading.lower.format("n.v")
     matches = [f"{lower} LIKE {bind(pattern)} ESCAPE '\\'" for pattern in patterns]

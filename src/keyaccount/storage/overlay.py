@@ -37,7 +37,7 @@ def overlaid(sources: Iterable[Source], dialect: Dialect, columns: Callable[[str
 
     `columns` says which columns a SELECT yields. Raises ValidationError for those that are no field.
     """
-    found = [shadow(source, columns(source.select), dialect) for source in sources]
+    found = [shadow(source, columns(source.rows), dialect) for source in sources]
     return attrs.evolve(dialect, sources=(*found, *items(found, dialect)))
 
 
@@ -206,7 +206,7 @@ def _left_out(executor: Executor, there: Elsewhere, source: Source) -> Iterator[
     text = "CAST({0} AS TEXT)"
     known = f"SELECT id FROM ({there.short or there.select}) k"
     given = text.format('h."id"')
-    rows = f"SELECT {given}, COUNT(*) FROM ({source.select}) h GROUP BY {given}"
+    rows = f"SELECT {given}, COUNT(*) FROM {source.rows} h GROUP BY {given}"
     read = {id for (id,) in executor.run(known)}
     for id, count in sorted(executor.run(rows), key=lambda row: str(row[0])):
         if id not in read:

@@ -46,9 +46,9 @@ class ServedExecutor:
         result = self.connection.execute(statement(sql), parameters)
         return result.fetchall() if result.returns_rows else ()
 
-    def columns(self, select: str) -> list[str]:
-        """Return the names of the columns that a SELECT yields."""
-        return list(self.connection.execute(statement(f"SELECT * FROM ({select}) h LIMIT 0")).keys())
+    def columns(self, rows: str) -> list[str]:
+        """Return the names of the columns that a SELECT in brackets yields."""
+        return list(self.connection.execute(statement(f"SELECT * FROM {rows} h LIMIT 0")).keys())
 
     def insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Put rows into a table.

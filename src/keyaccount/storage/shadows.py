@@ -94,7 +94,7 @@ class _Shadow:
         read |= {f"{field}#": f'h."{field}"' for field in keys}
         told = ", ".join(f'{text} AS "{name}"' for name, text in read.items())
         beside = f'LEFT JOIN {self._dialect.table(self._table.name)} x ON x."id" = {read["id"]}'
-        inner = f"SELECT {told} FROM ({self._source.select}) h {beside}"
+        inner = f"SELECT {told} FROM {self._source.rows} h {beside}"
         outer = ", ".join(f'{self._finished(name)} AS "{name}"' for name in (*shown, *(f"{field}#" for field in keys)))
         return f"SELECT {outer} FROM ({inner}) r WHERE {' AND '.join(self._sound())}"
 

@@ -89,6 +89,11 @@ class Source:
             raise ValidationError(problems)
 
     @property
+    def rows(self) -> str:
+        """The SELECT as a table in a statement, whatever it ends with."""
+        return f"({self.select}\n)"
+
+    @property
     def kind(self) -> Kind:
         """The catalogue's row of the kind."""
         return kind_of(self._kind)

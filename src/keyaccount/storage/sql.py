@@ -36,7 +36,7 @@ from keyaccount.shapes import (
 )
 from keyaccount.storage.dialects import SQLITE, Dialect
 from keyaccount.storage.hosts import READINGS
-from keyaccount.storage.narrowing import narrowed, sought
+from keyaccount.storage.narrowing import is_number, narrowed, sought
 from keyaccount.storage.restriction import Restriction, restriction_for, sort_of
 from keyaccount.storage.schema import DIALLED, is_whole, key_text, table_of
 from keyaccount.storage.totals import Totals, parts
@@ -360,14 +360,6 @@ def several(queries: Sequence[Query], parameters: dict[str, Any], dialect: Diale
 def unpacked(row: Sequence[Any], dialect: Dialect) -> tuple[int, Sequence[Any]]:
     """Return the number of a row's query and its columns, of a row that answers several queries."""
     return (row[0], json.loads(row[1])) if dialect.packed else (row[0], row[1:])
-
-
-def is_number(key: object) -> bool:
-    """Say whether a key is how a whole number is written, so that one of a host's numbers may be it."""
-    if not isinstance(key, str) or len(key) > 19 or not key.isascii():  # noqa: PLR2004 - the digits of 64 bits
-        return False
-    digits = key.removeprefix("-")
-    return digits.isdecimal() and key == str(int(key)) and abs(int(key)) < 1 << 63
 
 
 def with_views(text: str, restriction: Restriction | None, dialect: Dialect) -> str:

@@ -139,9 +139,9 @@ class SQLiteExecutor:
         """Run a statement; return its rows."""
         return self.connection.execute(sql, parameters)
 
-    def columns(self, select: str) -> list[str]:
-        """Return the names of the columns that a SELECT yields."""
-        return [column[0] for column in self.connection.execute(f"SELECT * FROM ({select}) h LIMIT 0").description]
+    def columns(self, rows: str) -> list[str]:
+        """Return the names of the columns that a SELECT in brackets yields."""
+        return [column[0] for column in self.connection.execute(f"SELECT * FROM {rows} h LIMIT 0").description]
 
     def insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Put rows into a table; lookup keys that are there already stay as they are."""

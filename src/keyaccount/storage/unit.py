@@ -48,8 +48,8 @@ class Executor(Protocol):
     def run(self, sql: str, parameters: Mapping[str, Any] = ...) -> Iterable[Sequence[Any]]:
         """Run a statement with parameters named as in `:name`; return its rows, none where it answers nothing."""
 
-    def columns(self, select: str) -> list[str]:
-        """Return the names of the columns that a SELECT yields."""
+    def columns(self, rows: str) -> list[str]:
+        """Return the names of the columns that a SELECT in brackets yields."""
 
     def insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Put many rows into one of our tables, however many there are."""
