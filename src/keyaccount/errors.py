@@ -196,7 +196,21 @@ class NoPrice(KeyAccountError, LookupError):
 
 
 class ReadOnly(KeyAccountError):
-    """The field belongs to the host's own tables and cannot be written here."""
+    """The field belongs to the host's own tables and cannot be written here; change it where the host does.
+
+    `field` is "id" where a whole record of the host's was to be made or removed.
+    """
+
+    def __init__(self, kind: str, id: str, field: str) -> None:
+        """Name the record and the field."""
+        super().__init__(kind, id, field)
+        self.kind, self.id, self.field = kind, id, field
+
+    def __str__(self) -> str:
+        """Say what is the host's."""
+        if self.field == "id":
+            return f"{self.kind} {shown(self.id)} stands in the host's own tables: make and remove such records there"
+        return f"{self.kind} {shown(self.id)}: {self.field} stands in the host's own tables; change it there"
 
 
 class StorageUnavailable(KeyAccountError):

@@ -73,7 +73,8 @@ def undo(view: View, act_key: str) -> tuple[Entity, ...]:
             )
             view.get(KINDS[target].cls, cast("str", owner))
             gate_rights.need(view, target, [cast("str", owner)], Right.ADMINISTER, "undoing a merge")
-    changed_since = [name for name, was in images.items() if was[-1].act.seq != act.seq]
+    # what has no image any more, the host has removed from its own tables
+    changed_since = [name for name, was in images.items() if not was or was[-1].act.seq != act.seq]
     if changed_since:
         known = [(k, id) for k, id in changed_since if view.reader is None or view.readable(KINDS[k].cls, [id])]
         raise ValidationError(

@@ -38,7 +38,10 @@ _MOST_DIGITS_READ = 25  # the library's 17, a country code, and what is dialled 
 _FEWEST_BEFORE_COMMA = 6  # "089 1234567, 0171 ..." ends at the comma; "0171,1234567" does not
 _NUMERALS_OF_1 = 10  # all numbers of +1 have ten digits
 _LONGEST_CODE = 3  # digits of a country code
-_LONG_KEY, _SHORT_KEY = 6, 4
+_LONG_KEY = 6
+SHORT_KEY = 4
+"""The digits that a number of fewer than seven is looked up by: the last ones."""
+
 _CACHED = 1024  # texts, and numbers read
 
 # Other hands' dashes; the last one is a Japanese letter, used as one.
@@ -302,7 +305,7 @@ def _registered(stored: str, region: str | None) -> tuple[_Number, ...]:
 
 
 def _key(digits: str) -> str:
-    return _suffix(digits, _LONG_KEY if len(digits) > _LONG_KEY else _SHORT_KEY)
+    return _suffix(digits, _LONG_KEY if len(digits) > _LONG_KEY else SHORT_KEY)
 
 
 def _suffix(digits: str, size: int) -> str:
@@ -316,7 +319,7 @@ def _wanted(text: str, region: str | None) -> frozenset[str]:
         beginnings = (digits[:-cut] for cut in range(1, MOST_EXTENSION_DIGITS + 1))
         long_enough = (start for start in beginnings if len(start) >= FEWEST_PREFIX_DIGITS)
         for form in (digits, *long_enough):
-            found |= {_suffix(form, _LONG_KEY), _suffix(form, _SHORT_KEY)}
+            found |= {_suffix(form, _LONG_KEY), _suffix(form, SHORT_KEY)}
     return frozenset(found)
 
 

@@ -75,6 +75,16 @@ def test_frames() -> None:
     assert all(getattr(frames, name).__doc__ for name in FRAMES)
 
 
+def test_sql() -> None:
+    """Every public name over SQLAlchemy is there and explained, and no other."""
+    sql = pytest.importorskip("keyaccount.sql", exc_type=ImportError)
+    assert set(sql.__all__) == {"IntKey", "Overlay", "SQLStorage", "Scaled", "Source", "TextKey", "readable"}
+    assert all(getattr(sql, name).__doc__ for name in sql.__all__)
+    calls = {name for name in dir(sql.SQLStorage) if not name.startswith("_")}
+    assert calls == {"backup", "check", "close", "seal", "unit"}
+    assert {name for name in dir(sql.Overlay) if not name.startswith("_")} == calls
+
+
 def test_a_misspelt_name_raises() -> None:
     """A name that does not exist is an AttributeError, as in any module."""
     with pytest.raises(AttributeError, match="Organization"):

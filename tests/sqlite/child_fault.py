@@ -26,7 +26,7 @@ LOAD = 100
 MORE = "CREATE TABLE more (id TEXT PRIMARY KEY NOT NULL, what TEXT NOT NULL)"
 
 
-def second_step() -> Iterator[str]:
+def second_step(_dialect: object = None) -> Iterator[str]:
     """Yield a later version's step: another table, filled from what is there."""
     yield MORE
     yield "INSERT INTO more SELECT id, name || hex(zeroblob(400)) FROM organisation"

@@ -589,7 +589,7 @@ def test_a_step_that_fails_changes_nothing(origin: Path, tmp_path: Path, monkeyp
     path = folder_for(origin, tmp_path / "old", "migrate") / "book.db"
     before = path.read_bytes()
     monkeypatch.setattr(
-        migrations, "STEPS", (*migrations.STEPS, second_step, lambda: ["CREATE TABLE more (twice TEXT)"])
+        migrations, "STEPS", (*migrations.STEPS, second_step, lambda _: ["CREATE TABLE more (twice TEXT)"])
     )
     with pytest.raises(ka.StorageUnavailable):
         SQLiteStorage(path)

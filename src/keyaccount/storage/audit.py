@@ -33,9 +33,10 @@ def chained(before: bytes, told: Sequence[Any], digests: bytes) -> bytes:
     return hashlib.blake2b(before + content("Act", told).encode() + digests, digest_size=32).digest()
 
 
-def sealed(connection: Any) -> str:
+def sealed(executor: Any) -> str:
     """Return the number and the chain of the last act as text."""
-    row = connection.execute("SELECT seq, chain FROM act ORDER BY seq DESC LIMIT 1").fetchone()
+    sql = f"SELECT seq, chain FROM {executor.dialect.table('act')} ORDER BY seq DESC LIMIT 1"
+    row = next(iter(executor.run(sql)), None)
     return "0:" if row is None else f"{row[0]}:{row[1].hex()}"
 
 

@@ -1,4 +1,4 @@
-"""What does not fit together in an SQLite file: rows, their past, the acts, what is derived from them, the structure.
+"""What does not fit together in a database: rows, their past, the acts, and what is derived from them.
 
 Three things prove each other. A row fits its digest; the digests an act wrote add up to the sum it keeps; the acts are
 a chain, and each names what it changed. From these follow all others: which act replaced an image is the next one that
@@ -7,22 +7,21 @@ names its record; search texts and lookup keys follow from the rows, and the tab
 
 from __future__ import annotations
 
-import contextlib
 import json
-import sqlite3
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import attrs
 
 from keyaccount.catalogue import KINDS
-from keyaccount.storage import Finding, migrations
-from keyaccount.storage.audit import SIZE, chained, content, digested, is_damage
+from keyaccount.storage import Finding
+from keyaccount.storage.audit import SIZE, chained, content, digested
 from keyaccount.storage.changed import counts_of, names_of
 from keyaccount.storage.records import record_of
 from keyaccount.storage.schema import Table, lookup_keys, search_text, table_of
+from keyaccount.storage.unit import Executor
 
 
 @attrs.define
@@ -38,81 +37,44 @@ class _Told:
         self.written[kind, id].append((act, replaced_by))
 
 
-def findings(connection: sqlite3.Connection, seal: str | None) -> Iterator[Finding]:
-    """Yield everything that does not fit together."""
+def findings(executor: Executor, seal: str | None, structure: Iterable[Iterator[Finding]] = ()) -> Iterator[Finding]:
+    """Yield everything that does not fit together; first what is wrong with the structure, which a database knows."""
     told = _Told()
     parts: list[Iterator[Finding]] = [
-        _structure(connection),
-        _schema(connection),
-        *(_rows(connection, table_of(name), told) for name in KINDS),
-        _past(connection, told),
-        _items(connection),
-        _acts(connection, told.sums),
-        _order(connection, told),
-        _unsealed(connection, seal),
+        *structure,
+        *(_rows(executor, table_of(name), told) for name in KINDS),
+        _past(executor, told),
+        _items(executor),
+        _acts(executor, told.sums),
+        _order(executor, told),
+        _unsealed(executor, seal),
     ]
     for part in parts:
-        yield from _survived(part)
+        yield from _survived(executor, part)
 
 
-def _survived(part: Iterator[Finding]) -> Iterator[Finding]:
-    """Go on where a part of the file is so damaged that reading it fails."""
+def _survived(executor: Executor, part: Iterator[Finding]) -> Iterator[Finding]:
+    """Go on where a part of the database is so damaged that reading it fails."""
     try:
-        yield from part
-    except sqlite3.Error as error:
-        if not is_damage(error) and not _is_misshapen(error):
-            raise
-        yield Finding("file", "", f"is damaged: {error}")
+        with executor.apart():
+            yield from part
     except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
         yield Finding("file", "", f"is damaged: a {type(error).__name__} while reading what it holds")
-
-
-def _is_misshapen(error: sqlite3.Error) -> bool:
-    """Say whether the error is that a table or column is not there: SQLITE_ERROR, of statements that are right."""
-    return getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_ERROR
-
-
-# ---- the file as a whole -----------------------------------------------------------------------------------------
-
-
-def _structure(connection: sqlite3.Connection) -> Iterator[Finding]:
-    """Ask the database; it also compares indexes with their tables."""
-    for (line,) in connection.execute("PRAGMA integrity_check(20)"):
-        if line != "ok":
-            yield Finding("file", "", str(line))
-
-
-def _schema(connection: sqlite3.Connection) -> Iterator[Finding]:
-    """Compare tables, indexes and whatever else is declared with those of a new database of this version."""
-    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as new:
-        for statement in migrations.pending(0):
-            new.execute(statement)
-        wanted = _declared(new)
-    there = _declared(connection)
-    for name in sorted({*wanted, *there}, key=str):
-        if name not in there:
-            yield Finding("file", str(name), "is not declared")
-        elif name not in wanted:
-            yield Finding("file", str(name), "is declared, and not by this library")
-        elif there[name] != wanted[name]:
-            yield Finding("file", str(name), "is declared in another way")
-
-
-def _declared(connection: sqlite3.Connection) -> dict[Any, tuple[Any, ...]]:
-    """Return everything that is declared, by name; the statistics of ANALYZE change no answer."""
-    rows = connection.execute("SELECT name, type, tbl_name, sql FROM sqlite_master")
-    return {name: tuple(rest) for name, *rest in rows if not str(name).startswith("sqlite_stat")}
+    except Exception as error:
+        if not executor.is_damage(error):
+            raise
+        yield Finding("file", "", f"is damaged: {error}")
 
 
 # ---- rows --------------------------------------------------------------------------------------------------------
 
 
-def _rows(connection: sqlite3.Connection, table: Table, told: _Told) -> Iterator[Finding]:
+def _rows(executor: Executor, table: Table, told: _Told) -> Iterator[Finding]:
     columns = ", ".join(f'"{column.name}"' for column in table.columns)
     searched = "search_text, " if table.kind.searched else ""
-    sql = f'SELECT {columns}, {searched}act, salt, digest FROM "{table.name}" ORDER BY id'
+    sql = f"SELECT {columns}, {searched}act, salt, digest FROM {executor.dialect.table(table.name)} ORDER BY id"
     width, name = len(table.columns), table.kind.name
-    for row in connection.execute(sql):
+    for row in executor.run(sql):
         values, (act, salt, digest) = row[:width], row[-3:]
         told.add(name, values[0], act, None, digest)
         if not _is_digest(salt, _content(name, values), digest):
@@ -121,23 +83,24 @@ def _rows(connection: sqlite3.Connection, table: Table, told: _Told) -> Iterator
             yield Finding(name, str(values[0]), "has a search text that does not fit its content")
 
 
-def _past(connection: sqlite3.Connection, told: _Told) -> Iterator[Finding]:
-    sql = "SELECT kind, id, version, act, replaced_by, content, salt, digest FROM past ORDER BY kind, id, act"
-    for kind, id, version, act, replaced_by, text, salt, digest in connection.execute(sql):
+def _past(executor: Executor, told: _Told) -> Iterator[Finding]:
+    sql = "SELECT kind, id, version, act, replaced_by, content, salt, digest "
+    sql += f"FROM {executor.dialect.table('past')} ORDER BY kind, id, act"
+    for kind, id, version, act, replaced_by, text, salt, digest in executor.run(sql):
         told.add(kind, id, act, replaced_by, digest)
         if not _is_digest(salt, text, digest) or _content_names(kind, text) != (id, version):
             yield Finding(str(kind), str(id), "has a past that was changed")
 
 
-def _items(connection: sqlite3.Connection) -> Iterator[Finding]:
+def _items(executor: Executor) -> Iterator[Finding]:
     """Compare the lookup keys with what the rows say they must be."""
     stored: defaultdict[tuple[Any, Any], set[tuple[Any, Any]]] = defaultdict(set)
-    for kind, id, field, key in connection.execute("SELECT kind, id, field, key FROM item"):
+    for kind, id, field, key in executor.run(f"SELECT kind, id, field, key FROM {executor.dialect.table('item')}"):
         stored[kind, id].add((field, key))
     for name in KINDS:
         table = table_of(name)
         columns = ", ".join(f'"{column.name}"' for column in table.columns)
-        for values in connection.execute(f'SELECT {columns} FROM "{table.name}"'):
+        for values in executor.run(f"SELECT {columns} FROM {executor.dialect.table(table.name)}"):
             there = stored.pop((name, values[0]), set())
             try:
                 wanted = set(lookup_keys(table.kind, record_of(table, values)))
@@ -152,15 +115,20 @@ def _items(connection: sqlite3.Connection) -> Iterator[Finding]:
 # ---- acts --------------------------------------------------------------------------------------------------------
 
 
-def _acts(connection: sqlite3.Connection, sums: Counter[Any]) -> Iterator[Finding]:
-    """Follow the chain, and compare what each act keeps with what rows say it wrote."""
-    before, expected = b"", 1
-    sql = "SELECT seq, at, by, why, key, request, changed, digests, chain FROM act ORDER BY seq"
-    for *told, digests, chain in connection.execute(sql):
+def _acts(executor: Executor, sums: Counter[Any]) -> Iterator[Finding]:
+    """Follow the chain, and compare what each act keeps with what rows say it wrote.
+
+    Where acts are chained when the history is sealed, those since then have no link yet.
+    """
+    before, expected, sealed = b"", 1, True
+    sql = "SELECT seq, at, by, why, key, request, changed, digests, chain "
+    sql += f"FROM {executor.dialect.table('act')} ORDER BY seq"
+    for *told, digests, chain in executor.run(sql):
         seq = told[0]
         if seq != expected:
             yield Finding("Act", str(expected), "is gone")
-        if not _is_chained(before, told, digests, chain):
+        sealed = sealed and (executor.dialect.chains or chain != b"")
+        if (sealed or chain != b"") and not _is_chained(before, told, digests, chain):
             yield Finding("Act", str(seq), "was changed, or the act before it was")
         if sums.pop(seq, 0) % (1 << 8 * SIZE) != _number(digests):
             yield Finding("Act", str(seq), "wrote other rows than there are: some were changed, added or taken away")
@@ -169,14 +137,14 @@ def _acts(connection: sqlite3.Connection, sums: Counter[Any]) -> Iterator[Findin
         yield Finding("Act", str(seq), "is gone, though rows say it wrote them")
 
 
-def _order(connection: sqlite3.Connection, told: _Told) -> Iterator[Finding]:
+def _order(executor: Executor, told: _Told) -> Iterator[Finding]:
     """Compare who wrote and who replaced each image with the acts that name its record, in their order.
 
     An act that counts names nothing: there the images are taken at their word, and their number must be the act's.
     """
     touched: defaultdict[tuple[Any, Any], list[int]] = defaultdict(list)
     counted: dict[int, dict[str, tuple[int, int]]] = {}
-    for seq, changed in connection.execute("SELECT seq, changed FROM act ORDER BY seq"):
+    for seq, changed in executor.run(f"SELECT seq, changed FROM {executor.dialect.table('act')} ORDER BY seq"):
         if (counts := counts_of(changed)) is not None:
             counted[seq] = counts
         for kind, id in names_of(changed):
@@ -206,14 +174,15 @@ def _miscounted(counted: dict[int, dict[str, tuple[int, int]]], told: _Told) -> 
             yield Finding("Act", str(seq), "wrote or replaced another number of records than it says")
 
 
-def _unsealed(connection: sqlite3.Connection, seal: str | None) -> Iterator[Finding]:
+def _unsealed(executor: Executor, seal: str | None) -> Iterator[Finding]:
     if seal is None:
         return
     seq, _, chain = seal.partition(":")
     if not (seq.isascii() and seq.isdecimal()) or len(seq) > 18:  # noqa: PLR2004 - beyond any number of acts
         yield Finding("Act", seq[:20], "is no seal of this library")
     elif int(seq) or chain:  # "0:" is the seal of a book without a history
-        row = connection.execute("SELECT chain FROM act WHERE seq = ?", (int(seq),)).fetchone()
+        sql = f"SELECT chain FROM {executor.dialect.table('act')} WHERE seq = :seq"
+        row = next(iter(executor.run(sql, {"seq": int(seq)})), None)
         if row is None or not isinstance(row[0], bytes) or row[0].hex() != chain:
             yield Finding("Act", seq, "is not the one that was sealed: the history was cut off or replaced")
 

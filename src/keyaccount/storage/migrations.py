@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from keyaccount.storage.dialects import SQLITE, Dialect
 from keyaccount.storage.schema import statements
 
-Step = Callable[[], Iterable[str]]
+Step = Callable[[Dialect], Iterable[str]]
 
 STEPS: tuple[Step, ...] = (statements,)
 """Step 1 makes the tables; the number of the last step is the version of the schema."""
@@ -20,7 +21,7 @@ def version() -> int:
     return len(STEPS)
 
 
-def pending(found: int) -> Iterator[str]:
+def pending(found: int, dialect: Dialect = SQLITE) -> Iterator[str]:
     """Yield the statements that bring a database of an older version to this one."""
     for step in STEPS[found:]:
-        yield from step()
+        yield from step(dialect)

@@ -18,6 +18,7 @@ from keyaccount.catalogue import KINDS, Kind, Link
 from keyaccount.codec import moment, written
 from keyaccount.model.rights import DEPUTY, EVERYONE, KEY_ACCOUNT_MANAGER, Principal, Right, unit, user
 from keyaccount.shapes import One
+from keyaccount.storage.dialects import SQLITE, Dialect
 from keyaccount.storage.schema import table_of
 
 _PRINCIPAL = One(Principal)
@@ -78,27 +79,27 @@ class Restriction:
     Conditions refer to views of what is permitted; `views(text)` gives those that a text needs, in their order.
     """
 
-    def __init__(self, sort: Sort) -> None:
+    def __init__(self, sort: Sort, dialect: Dialect = SQLITE) -> None:
         """Start with no view written."""
-        self._sort = sort
+        self._sort, self._dialect = sort, dialect
         self._views: dict[str, str] = {}
         self._aliases = 0
 
-    def views(self, text: str) -> str:
-        """Return the WITH clause for a statement, with the views it needs; nothing where it needs none."""
+    def views(self, text: str) -> list[str]:
+        """Return the views that a statement needs, in their order."""
         needed = [text]
         wanted: list[str] = []
         for name in reversed(self._views):
             if any(f"{name} " in part or f"{name})" in part for part in needed):
                 needed.append(self._views[name])
                 wanted.insert(0, self._views[name])
-        return f"WITH RECURSIVE {', '.join(wanted)} " if wanted else ""
+        return wanted
 
     @functools.cache  # noqa: B019 - there is one restriction for each sort of reader, kept for good
     def permits(self, kind: Kind, at: str, right: Right) -> str:
         """Return the condition that the reader holds a right on a row."""
         if kind.reach == "free":
-            return "1" if right is Right.READ or self._sort.steward else "0"
+            return self._dialect.true if right is Right.READ or self._sort.steward else self._dialect.false
         if kind.reach == "account":
             return self._permits_account(at, right)
         if kind.reach == "contact":
@@ -109,7 +110,8 @@ class Restriction:
     def reachable(self, link: Link, column: str, right: Right = Right.READ) -> str:
         """Ask that there is a record with the id in a column on which the reader holds a right."""
         at = self._alias()
-        return f"EXISTS (SELECT 1 FROM {self._permitted(KINDS[link.kind], right)} {at} WHERE {at}.id = {column})"
+        there = self._found(link.kind, at, "id", column)
+        return f"EXISTS (SELECT 1 FROM {self._permitted(KINDS[link.kind], right)} {at} WHERE {there})"
 
     def masks(self, kind: Kind, link: Link) -> bool:
         """Say whether a reference can be masked: not a record's only home, nor what everyone reads."""
@@ -123,23 +125,29 @@ class Restriction:
         if link is None or not self.masks(kind, link):
             return column
         if link.many:
-            return (
-                f"(SELECT json_group_array(j.value) FROM json_each({column}) j WHERE {self.reachable(link, 'j.value')})"
-            )
+            return self._dialect.items_where.format(column=column, holds=self.reachable(link, "j.value"))
         return f"(CASE WHEN {self.reachable(link, column)} THEN {column} END)"
 
     # -- accounts
 
     def _permits_account(self, at: str, right: Right) -> str:
         # the plus keeps the index on private out of it: most accounts are not, and a page is read in its own order
-        shielded = f"(+{at}.private = 1 AND ({' OR '.join(self._ways_to_private(at, right))}))"
+        private = self._dialect.plain.format(column=f"{at}.private")
+        if self._dialect.gathers_claims:
+            opened = f"{at}.id IN (SELECT id FROM {self._opened(right)})"
+            if self._sort.everywhere is not None and self._sort.everywhere >= right:
+                return f"{private} = 0 OR {opened}"
+            return f"({private} = 0 AND {at}.id IN (SELECT id FROM {self._held(right)})) OR {opened}"
+        shielded = f"({private} = 1 AND ({' OR '.join(self._ways_to_private(at, right))}))"
         if self._sort.everywhere is not None and self._sort.everywhere >= right:
-            return f"+{at}.private = 0 OR {shielded}"
-        here = f"a.organisation_id = {at}.id AND {_IN_FORCE.format(at='a')}"
-        direct = [f"EXISTS (SELECT 1 FROM assignment a WHERE {here} AND {held})" for held in self._ways(right)]
-        direct.append(f'EXISTS (SELECT 1 FROM "grant" a WHERE {here} AND {_granted(right)})')
+            return f"{private} = 0 OR {shielded}"
+        force = _IN_FORCE.format(at="a")
+        here, granted = (self._found(kind, "a", "organisation_id", f"{at}.id") for kind in ("Assignment", "Grant"))
+        held = f"SELECT 1 FROM {self._assignments} a WHERE {here} AND {force}"
+        direct = [f"EXISTS ({held} AND {mine})" for mine in self._ways(right)]
+        direct.append(f"EXISTS (SELECT 1 FROM {self._grants} a WHERE {granted} AND {force} AND {self._granted(right)})")
         covered = f"{at}.id IN (SELECT id FROM {self._covered(right)})"
-        return f"(+{at}.private = 0 AND ({' OR '.join(direct)} OR {covered})) OR {shielded}"
+        return f"({private} = 0 AND ({' OR '.join(direct)} OR {covered})) OR {shielded}"
 
     @functools.cache  # noqa: B019 - as above
     def within(self, kind: Kind, at: str, right: Right) -> str | None:
@@ -154,7 +162,27 @@ class Restriction:
         column = "id" if kind.reach == "account" else "organisation_id" if self.at_account(kind) else None
         if column is None:
             return None
-        return f"{at}.{column} IN (SELECT id FROM {self._reached(right)})"
+        return self._dialect.found_in(kind.name, at, column, self._reached(right))
+
+    def _opened(self, right: Right) -> str:
+        """Name the view of the private organisations that are open to the reader; they are few."""
+        name = f"opened_{int(right)}"
+        if name not in self._views:
+            ways = " OR ".join(self._ways_to_private("o", right))
+            rows = f"SELECT o.id FROM {self._table('Organisation')} o WHERE o.private = 1 AND ({ways})"
+            self._views[name] = f"{name}(id) AS MATERIALIZED ({rows})"
+        return name
+
+    def _held(self, right: Right) -> str:
+        """Name the view of the organisations on which claims give the reader a right, those below covered ones too."""
+        name, covered = f"held_{int(right)}", self._covered(right)
+        if name not in self._views:
+            here = f"{_IN_FORCE.format(at='a')} AND a.organisation_id IS NOT NULL"
+            claims = [f"{self._assignments} a WHERE {here} AND {held}" for held in self._ways(right)]
+            claims.append(f"{self._grants} a WHERE {here} AND {self._granted(right)}")
+            rows = " UNION ".join(f"SELECT a.organisation_id FROM {claim}" for claim in claims)
+            self._views[name] = f"{name}(id) AS MATERIALIZED ({rows} UNION SELECT id FROM {covered})"
+        return name
 
     @staticmethod
     def at_account(kind: Kind) -> bool:
@@ -166,39 +194,39 @@ class Restriction:
         """Name the view of the organisations on which the reader has any claim, and of those that claims cover."""
         name, covered = f"reached_{int(right)}", self._covered(right)
         if name not in self._views:
-            ways = ["assignment a WHERE a.user_id = :me"]
-            ways += ["assignment a WHERE a.user_id IN (SELECT value FROM json_each(:absent))"] * self._sort.stands_in
-            if self._sort.oversees is not None:
-                ways.append("assignment a WHERE a.user_id IN (SELECT value FROM json_each(:overseen))")
-            ways.append('"grant" a WHERE a.principal IN (SELECT value FROM json_each(:principals))')
+            users = ["a.user_id = :me"]
+            users += [self._among("a.user_id", ":absent")] * self._sort.stands_in
+            users += [self._among("a.user_id", ":overseen")] * (self._sort.oversees is not None)
+            ways = [f"{self._assignments} a WHERE {mine}" for mine in users]
+            ways.append(f"{self._grants} a WHERE {self._among('a.principal', ':principals')}")
             claimed = [f"SELECT a.organisation_id FROM {way} AND a.organisation_id IS NOT NULL" for way in ways]
             self._views[name] = f"{name}(id) AS ({' UNION '.join(claimed)} UNION SELECT id FROM {covered})"
         return name
 
     def _ways(self, right: Right) -> Iterator[str]:
         """Yield whose assignments, in which roles, give the reader a right: own, of the absent, of those overseen."""
-        roles = f"a.role IN (SELECT value FROM json_each(:roles_{int(right)}))"
+        roles = self._among("a.role", f":roles_{int(right)}")
         yield f"a.user_id = :me AND {roles}"
         if self._sort.stands_in and right <= Right.CHANGE:
-            yield f"a.user_id IN (SELECT value FROM json_each(:absent)) AND {roles}"
+            yield f"{self._among('a.user_id', ':absent')} AND {roles}"
         if self._sort.oversees is not None and self._sort.oversees >= right:
-            yield "a.user_id IN (SELECT value FROM json_each(:overseen)) AND a.role = :manager"
+            yield f"{self._among('a.user_id', ':overseen')} AND a.role = :manager"
 
     def _ways_to_private(self, at: str, right: Right) -> Iterator[str]:
-        here = f"a.organisation_id = {at}.id AND {_IN_FORCE.format(at='a')}"
-        manages = f"{here} AND a.role = :manager"
-        yield f"EXISTS (SELECT 1 FROM assignment a WHERE {manages} AND a.user_id = :me)"
+        here = f"{self._found('Assignment', 'a', 'organisation_id', f'{at}.id')} AND {_IN_FORCE.format(at='a')}"
+        manages = f"SELECT 1 FROM {self._assignments} a WHERE {here} AND a.role = :manager"
+        yield f"EXISTS ({manages} AND a.user_id = :me)"
         if self._sort.deputy_on_private is not None and self._sort.deputy_on_private >= right:
-            active = "a.user_id IN (SELECT u.id FROM user u WHERE u.active = 1)"
-            managed = f"EXISTS (SELECT 1 FROM assignment a WHERE {manages} AND {active})"
-            mine = "a.role = :deputy AND a.user_id = :me"
-            yield f"({managed} AND EXISTS (SELECT 1 FROM assignment a WHERE {here} AND {mine}))"
+            active = f"a.user_id IN (SELECT u.id FROM {self._table('User')} u WHERE u.active = 1)"
+            deputises = f"SELECT 1 FROM {self._assignments} a WHERE {here} AND a.role = :deputy AND a.user_id = :me"
+            yield f"(EXISTS ({manages} AND {active}) AND EXISTS ({deputises}))"
         if self._sort.stands_in_on_private and right <= Right.CHANGE:
-            absent = "a.user_id IN (SELECT value FROM json_each(:absent))"
-            yield f"EXISTS (SELECT 1 FROM assignment a WHERE {manages} AND {absent})"
+            yield f"EXISTS ({manages} AND {self._among('a.user_id', ':absent')})"
         if self._sort.steward and right is Right.READ:
             opened = "b.user_id = :me AND b.opens_at <= :now AND :now < b.closes_at"
-            yield f"EXISTS (SELECT 1 FROM break_glass b WHERE b.organisation_id = {at}.id AND {opened})"
+            glass = self._table("BreakGlass")
+            here = self._found("BreakGlass", "b", "organisation_id", f"{at}.id")
+            yield f"EXISTS (SELECT 1 FROM {glass} b WHERE {here} AND {opened})"
 
     def _covered(self, right: Right) -> str:
         """Name the view of all that covering claims reach for a right."""
@@ -206,40 +234,47 @@ class Restriction:
         if name not in self._views:
             covers = f"a.covers_subsidiaries = 1 AND {_IN_FORCE.format(at='a')}"
             starts = [
-                f"SELECT a.organisation_id FROM assignment a WHERE {covers} AND {held}" for held in self._ways(right)
+                f"SELECT a.organisation_id FROM {self._assignments} a WHERE {covers} AND {held}"
+                for held in self._ways(right)
             ]
-            starts.append(f'SELECT a.organisation_id FROM "grant" a WHERE {covers} AND {_granted(right)}')
-            below = f"SELECT o.id FROM organisation o JOIN {name} c ON o.parent_id = c.id"
+            starts.append(f"SELECT a.organisation_id FROM {self._grants} a WHERE {covers} AND {self._granted(right)}")
+            child = self._found("Organisation", "o", "parent_id", "c.id")
+            below = f"SELECT o.id FROM {self._table('Organisation')} o JOIN {name} c ON {child}"
             self._views[name] = f"{name}(id) AS ({' UNION '.join(starts)} UNION {below})"
         return name
 
     # -- contacts, and what hangs on something
 
     def _permits_contact(self, at: str, right: Right) -> str:
-        position, account = self._alias(), self._alias()
+        position, account, positions = self._alias(), self._alias(), self._table("Position")
         counts = "" if right is Right.READ else f" AND {_IN_FORCE.format(at=position)}"
         there = self._permitted(KINDS["Organisation"], right)
-        joined = f"JOIN {there} {account} ON {account}.id = {position}.organisation_id"
-        there = f"EXISTS (SELECT 1 FROM position {position} {joined} WHERE {position}.contact_id = {at}.id{counts})"
+        joined = (
+            f"JOIN {there} {account} ON {self._found('Organisation', account, 'id', f'{position}.organisation_id')}"
+        )
+        held = self._found("Position", position, "contact_id", f"{at}.id")
+        there = f"EXISTS (SELECT 1 FROM {positions} {position} {joined} WHERE {held}{counts})"
         ways = [f"({there} AND NOT {self._less_elsewhere(at, right)})" if right is Right.ADMINISTER else there]
         mine = f"{at}.formerly_held = 0" + ("" if self._sort.steward else f" AND {at}.created_by = :me")
-        ways.append(f"({mine} AND NOT EXISTS (SELECT 1 FROM position q WHERE q.contact_id = {at}.id))")
+        ever = self._found("Position", "q", "contact_id", f"{at}.id")
+        ways.append(f"({mine} AND NOT EXISTS (SELECT 1 FROM {positions} q WHERE {ever}))")
         if right <= Right.CHANGE:
-            users = "(a.user_id = :me OR a.user_id IN (SELECT value FROM json_each(:absent)))"
-            here = f"a.contact_id = {at}.id AND {_IN_FORCE.format(at='a')}"
-            ways.append(f"EXISTS (SELECT 1 FROM assignment a WHERE {here} AND {users})")
+            users = f"(a.user_id = :me OR {self._among('a.user_id', ':absent')})"
+            here = f"{self._found('Assignment', 'a', 'contact_id', f'{at}.id')} AND {_IN_FORCE.format(at='a')}"
+            ways.append(f"EXISTS (SELECT 1 FROM {self._assignments} a WHERE {here} AND {users})")
         return " OR ".join(ways)
 
     def _less_elsewhere(self, at: str, right: Right) -> str:
         """Ask for a readable organisation of a current position where the right is not held."""
         position, account, enough = self._alias(), self._alias(), self._alias()
         readable = self._permitted(KINDS["Organisation"], Right.READ)
-        joined = f"JOIN {readable} {account} ON {account}.id = {position}.organisation_id"
-        held = (
-            f"SELECT 1 FROM {self._permitted(KINDS['Organisation'], right)} {enough} WHERE {enough}.id = {account}.id"
-        )
-        here = f"{position}.contact_id = {at}.id AND {_IN_FORCE.format(at=position)}"
-        return f"EXISTS (SELECT 1 FROM position {position} {joined} WHERE {here} AND NOT EXISTS ({held}))"
+        there = self._found("Organisation", account, "id", f"{position}.organisation_id")
+        joined = f"JOIN {readable} {account} ON {there}"
+        same = self._found("Organisation", enough, "id", f"{account}.id")
+        held = f"SELECT 1 FROM {self._permitted(KINDS['Organisation'], right)} {enough} WHERE {same}"
+        here = f"{self._found('Position', position, 'contact_id', f'{at}.id')} AND {_IN_FORCE.format(at=position)}"
+        positions = self._table("Position")
+        return f"EXISTS (SELECT 1 FROM {positions} {position} {joined} WHERE {here} AND NOT EXISTS ({held}))"
 
     def _permits_hanging(self, kind: Kind, at: str, right: Right) -> str:
         homes = [link for field in kind.home if (link := kind.link(field)) is not None]
@@ -252,7 +287,8 @@ class Restriction:
         if others is None:
             return f"NOT ({nowhere}) AND {everywhere}"
         here = f"i.kind = '{kind.name}' AND i.field = '{others.field}' AND i.id = {at}.id"
-        any_of = f"EXISTS (SELECT 1 FROM item i WHERE {here} AND {self.reachable(others, 'i.key', right)})"
+        items = self._dialect.table("item")
+        any_of = f"EXISTS (SELECT 1 FROM {items} i WHERE {here} AND {self.reachable(others, 'i.key', right)})"
         return f"CASE WHEN {nowhere} THEN {any_of} ELSE {everywhere} END"
 
     def _permits_home(self, at: str, homes: list[Link], index: int, right: Right) -> str:
@@ -261,40 +297,73 @@ class Restriction:
         column = f'{at}."{link.field}"'
         needs = self.reachable(link, column)
         if right is not Right.READ:
-            decisive = " AND ".join(f'{at}."{other.field}" IS NULL' for other in homes[:index]) or "1"
-            needs = f"CASE WHEN {decisive} THEN {self.reachable(link, column, right)} ELSE {needs} END"
+            decisive = " AND ".join(f'{at}."{other.field}" IS NULL' for other in homes[:index])
+            higher = self.reachable(link, column, right)
+            needs = f"CASE WHEN {decisive or self._dialect.true} THEN {higher} ELSE {needs} END"
         return f"({column} IS NULL OR {needs})"
 
     def _permits_about(self, at: str) -> str:
-        """Ask that what a note is about can be read; only kinds that close can be."""
+        """Ask that what a note is about can be read; only kinds that close can be.
+
+        What hangs on an organisation and nothing else is as readable as that one, so it is asked for once.
+        """
         ways = [f"{at}.about IS NULL"]
+        id, named = (self._dialect.member.format(column=f"{at}.about", name=name) for name in ("id", "kind"))
+        homes = []
         for kind in KINDS.values():
-            if kind.closable:
+            if kind.closable and kind.home == ("organisation_id",) and kind.else_any is None:
+                there = self._found(kind.name, "h", "id", id)
+                home = f"SELECT h.organisation_id FROM {self._table(kind.name)} h WHERE {there}"
+                homes.append(f"WHEN '{kind.name}' THEN ({home})")
+            elif kind.closable:
                 other = self._alias()
-                there = f"{other}.id = json_extract({at}.about, '$.id')"
-                readable = f"EXISTS (SELECT 1 FROM {self._permitted(kind, Right.READ)} {other} WHERE {there})"
-                ways.append(f"(json_extract({at}.about, '$.kind') = '{kind.name}' AND {readable})")
-        return f"({' OR '.join(ways)})"
+                same = self._found(kind.name, other, "id", id)
+                there = f"SELECT 1 FROM {self._permitted(kind, Right.READ)} {other} WHERE {same}"
+                ways.append(f"({named} = '{kind.name}' AND EXISTS ({there}))")
+        other = self._alias()
+        account = f"CASE {named} {' '.join(homes)} END"
+        same = self._found("Organisation", other, "id", account)
+        there = f"SELECT 1 FROM {self._permitted(KINDS['Organisation'], Right.READ)} {other} WHERE {same}"
+        return f"({' OR '.join(ways)} OR EXISTS ({there}))"
 
     def _permitted(self, kind: Kind, right: Right) -> str:
         """Name the view of all records of a kind on which the reader holds a right; a statement has it once."""
         name = f"permitted_{table_of(kind.name).name}_{int(right)}"
         if name not in self._views:
             at = self._alias()
-            rows = f'SELECT {at}.id FROM "{table_of(kind.name).name}" {at} WHERE {self.permits(kind, at, right)}'
-            self._views[name] = f"{name}(id) AS NOT MATERIALIZED ({rows})"
+            key = self._dialect.own_key(kind.name, at)
+            rows = f"SELECT {key} FROM {self._table(kind.name)} {at} WHERE {self.permits(kind, at, right)}"
+            self._views[name] = f"{name} AS NOT MATERIALIZED ({rows})"
         return name
 
     def _alias(self) -> str:
         self._aliases += 1
         return f"x{self._aliases}"
 
+    # -- in the words of the database
 
-def _granted(right: Right) -> str:
-    return f'a."right" >= {int(right)} AND a.principal IN (SELECT value FROM json_each(:principals))'
+    @property
+    def _assignments(self) -> str:
+        return self._table("Assignment")
+
+    @property
+    def _grants(self) -> str:
+        return self._table("Grant")
+
+    def _table(self, kind: str) -> str:
+        return self._dialect.short_table(table_of(kind).name)
+
+    def _found(self, kind: str, at: str, field: str, key: str) -> str:
+        return self._dialect.found(kind, at, field, key)
+
+    def _among(self, column: str, texts: str) -> str:
+        return self._dialect.among.format(column=column, list=texts)
+
+    def _granted(self, right: Right) -> str:
+        return f'a."right" >= {int(right)} AND {self._among("a.principal", ":principals")}'
 
 
 @functools.lru_cache(256)
-def restriction_for(sort: Sort) -> Restriction:
+def restriction_for(sort: Sort, dialect: Dialect = SQLITE) -> Restriction:
     """Return the restriction for a sort of reader; there are few sorts."""
-    return Restriction(sort)
+    return Restriction(sort, dialect)

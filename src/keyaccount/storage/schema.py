@@ -22,7 +22,23 @@ from keyaccount.codec import AtRest, writer_of
 from keyaccount.model.entity import Entity
 from keyaccount.results import plain
 from keyaccount.search import texts
-from keyaccount.shapes import Amount, Flag, Many, Number, Pairs, PhoneNumber, Rank, Shape, Text, Whole
+from keyaccount.shapes import (
+    ID_LIMIT,
+    Amount,
+    Choice,
+    Flag,
+    Ident,
+    Many,
+    Number,
+    Pairs,
+    PhoneNumber,
+    Rank,
+    Refer,
+    Shape,
+    Text,
+    Whole,
+)
+from keyaccount.storage.dialects import SQLITE, Dialect
 from keyaccount.values import fold
 
 DIALLED = "phones.dialled"
@@ -39,11 +55,18 @@ class Column:
     folded: bool = False
     currency: bool = False
 
+    def sql_type(self, dialect: Dialect) -> str:
+        """Return the column's type."""
+        whole = is_whole(self.shape) or (isinstance(self.shape, Amount) and not self.currency)
+        return dialect.whole if whole else dialect.text
+
     @property
-    def sql_type(self) -> str:
-        """The column's type."""
-        whole = isinstance(self.shape, (Flag, Number, Rank, Whole, Amount)) and not self.currency
-        return "INTEGER" if whole else "TEXT"
+    def longest(self) -> int:
+        """The bytes that the column's values take at most, in UTF-8."""
+        limit = 10 if self.currency or isinstance(self.shape, Choice) else getattr(self.shape, "limit", None)
+        if isinstance(self.shape, (Ident, Refer)):
+            limit = ID_LIMIT
+        return 32 if limit is None else (6 if self.folded else 4) * int(limit)  # folding may make text longer
 
     def of(self) -> Callable[[Any], AtRest]:
         """Return how the column is made of a field's value, where there is one."""
@@ -69,6 +92,11 @@ class Table:
         return [None if value is None else made(value) for value, made in found]
 
 
+def is_whole(shape: Shape) -> bool:
+    """Say whether a column of this shape holds whole numbers, and is compared as such."""
+    return isinstance(shape, (Flag, Number, Rank, Whole))
+
+
 @functools.cache
 def table_of(kind_name: str) -> Table:
     """Return the table of a kind, by the kind's name."""
@@ -88,6 +116,13 @@ def _columns(kind: Kind) -> Iterator[Column]:
 
 def _snake(name: str) -> str:
     return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
+
+
+@functools.cache
+def stored_columns(table: Table) -> tuple[str, ...]:
+    """Return the names of all columns of a table, those beside its fields too, in their order."""
+    searched = ("search_text",) if table.kind.searched else ()
+    return (*(column.name for column in table.columns), *searched, "act", "salt", "digest")
 
 
 def lookup_keys(kind: Kind, row: Entity) -> Iterator[tuple[str, str]]:
@@ -127,38 +162,58 @@ def search_text(kind: Kind, row: Entity) -> str | None:
 # through every table that refers. What is changed behind the library's back, `check` finds by digests and sums.
 
 
-def statements() -> Iterator[str]:
+def statements(dialect: Dialect = SQLITE) -> Iterator[str]:
     """Yield what makes an empty database ours."""
     for name in KINDS:
         table = table_of(name)
-        columns = [f'"{c.name}" {c.sql_type}{" PRIMARY KEY NOT NULL" if c.name == "id" else ""}' for c in table.columns]
-        columns += ["search_text TEXT"] if table.kind.searched else []
-        columns += ["act INTEGER NOT NULL", "salt BLOB NOT NULL", "digest BLOB NOT NULL"]
-        yield f'CREATE TABLE "{table.name}" ({", ".join(columns)}) WITHOUT ROWID'
+        columns = [
+            f'"{c.name}" {c.sql_type(dialect)}{" PRIMARY KEY NOT NULL" if c.name == "id" else ""}'
+            for c in table.columns
+        ]
+        columns += [f"search_text {dialect.text}"] if table.kind.searched else []
+        columns += [f"act {dialect.whole} NOT NULL", f"salt {dialect.blob} NOT NULL", f"digest {dialect.blob} NOT NULL"]
+        yield f"CREATE TABLE {dialect.table(table.name)} ({', '.join(columns)}){dialect.without_rowid}"
         for index in _indexes(table):
-            columns_of = ", ".join(f'"{column}"' for column in index)
-            yield f'CREATE INDEX {table.name}_by_{"_".join(index)} ON "{table.name}" ({columns_of})'
-    yield from _COVERING
-    yield from _COMMON
+            made = dialect.index(f"{table.name}_by_{'_'.join(index)}")
+            yield f"CREATE INDEX {made} ON {dialect.table(table.name)} {_indexed(table, index, dialect)}"
+    yield from _covering(dialect)
+    yield from _common(dialect)
 
 
-_COVERING = (
-    """CREATE INDEX assignment_covering ON assignment (user_id, role, valid_from, valid_until, organisation_id)
-    WHERE covers_subsidiaries = 1""",
-    'CREATE INDEX grant_covering ON "grant" (principal, organisation_id) WHERE covers_subsidiaries = 1',
-)
-"""What reaches below its own account is little, and asked for with each right."""
+def _indexed(table: Table, index: tuple[str, ...], dialect: Dialect) -> str:
+    """Return what is indexed: some columns in order, or the hash of the first where all may be too long for that."""
+    longest = sum(column.longest for column in table.columns if column.name in index)
+    if dialect.long_key is not None and longest > dialect.long_key:
+        return f'USING hash ("{index[0]}")'
+    return f"({', '.join(f'{chr(34)}{column}{chr(34)}' for column in index)})"
 
-_COMMON = (
-    """CREATE TABLE item (kind TEXT NOT NULL, field TEXT NOT NULL, key TEXT NOT NULL, id TEXT NOT NULL,
-    PRIMARY KEY (kind, field, key, id)) WITHOUT ROWID""",
-    "CREATE INDEX item_by_id ON item (kind, id)",
-    """CREATE TABLE past (kind TEXT NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL, act INTEGER NOT NULL,
-    replaced_by INTEGER NOT NULL, content TEXT NOT NULL, salt BLOB NOT NULL, digest BLOB NOT NULL,
-    PRIMARY KEY (kind, id, act)) WITHOUT ROWID""",
-    """CREATE TABLE act (seq INTEGER PRIMARY KEY, at TEXT NOT NULL, by TEXT NOT NULL, why TEXT, key TEXT UNIQUE,
-    request TEXT, changed TEXT NOT NULL, digests BLOB NOT NULL, chain BLOB NOT NULL)""",
-)
+
+def _covering(dialect: Dialect) -> Iterator[str]:
+    """Yield indexes for what reaches below its own account; it is little, and asked for with each right."""
+    for name, first in (("assignment", "user_id, role, valid_from, valid_until"), ("grant", "principal")):
+        made = f"CREATE INDEX {dialect.index(f'{name}_covering')} ON {dialect.table(name)}"
+        yield f"{made} ({first}, organisation_id) WHERE covers_subsidiaries = 1"
+
+
+def _common(dialect: Dialect) -> Iterator[str]:
+    """Yield the tables beside those of the kinds: lookup keys, past images, acts."""
+    text, whole, blob = (f"{sort} NOT NULL" for sort in (dialect.text, dialect.whole, dialect.blob))
+    item, past, act = (dialect.table(name) for name in ("item", "past", "act"))
+    columns = f"kind {text}, field {text}, key {text}, id {text}"
+    if dialect.long_key is None:
+        yield f"CREATE TABLE {item} ({columns}, PRIMARY KEY (kind, field, key, id)){dialect.without_rowid}"
+    else:
+        yield f"CREATE TABLE {item} ({columns})"  # a key is as long as the host's own values are
+        yield f"CREATE INDEX {dialect.index('item_by_key')} ON {item} USING hash (key)"
+    yield f"CREATE INDEX {dialect.index('item_by_id')} ON {item} (kind, id)"
+    yield (
+        f"CREATE TABLE {past} (kind {text}, id {text}, version {whole}, act {whole}, replaced_by {whole}, "
+        f"content {text}, salt {blob}, digest {blob}, PRIMARY KEY (kind, id, act)){dialect.without_rowid}"
+    )
+    yield (
+        f"CREATE TABLE {act} (seq {dialect.whole} PRIMARY KEY, at {text}, by {text}, why {dialect.text}, "
+        f"key {dialect.text} UNIQUE, request {dialect.text}, changed {text}, digests {blob}, chain {blob})"
+    )
 
 
 def _indexes(table: Table) -> Iterator[tuple[str, ...]]:

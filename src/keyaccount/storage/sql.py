@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-import attrs
-
 from keyaccount.catalogue import Kind
 from keyaccount.codec import moment, reader_of, written
-from keyaccount.queries import Key, Query, Test, Total, Window, key_order
+from keyaccount.queries import Key, Query, Test, Window
 from keyaccount.search import prepared
 from keyaccount.shapes import (
     Amount,
     Choice,
     Day,
+    Degrees,
+    Exact,
     Flag,
     Ident,
     Many,
@@ -33,8 +34,12 @@ from keyaccount.shapes import (
     Shape,
     Text,
 )
+from keyaccount.storage.dialects import SQLITE, Dialect
+from keyaccount.storage.hosts import READINGS
+from keyaccount.storage.narrowing import is_number, narrowed, sought
 from keyaccount.storage.restriction import Restriction, restriction_for, sort_of
-from keyaccount.storage.schema import DIALLED, key_text, table_of
+from keyaccount.storage.schema import DIALLED, is_whole, key_text, table_of
+from keyaccount.storage.totals import Totals, parts
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -42,11 +47,13 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class Select:
     """One query on its way to SQL text; what it binds goes to `parameters`."""
 
-    def __init__(self, query: Query, parameters: dict[str, Any]) -> None:
+    def __init__(self, query: Query, parameters: dict[str, Any], dialect: Dialect = SQLITE) -> None:
         """Start with the reader's parameters bound."""
         self.query = query
         self.parameters = parameters
-        self._restriction = None if query.reader is None else restriction_for(sort_of(query.reader))
+        self.dialect = dialect
+        self._restriction = None if query.reader is None else restriction_for(sort_of(query.reader), dialect)
+        self._elsewhere = dialect.elsewhere(query.kind.name)
 
     # -- whole statements
 
@@ -58,13 +65,18 @@ class Select:
             f"SELECT {columns} FROM {self._table} t WHERE {self._where(kind, 't')} {self._arranged(kind, 't')}"
         )
 
+    def ids(self) -> str:
+        """Return the statement that gives the ids of the query's rows alone, in no order."""
+        return self._with_views(f"SELECT t.id FROM {self._table} t WHERE {self._where(self.query.kind, 't')}")
+
     def branch(self, number: int, width: int) -> str:
         """Return the query as a branch of a statement for several: numbered, of one width, in no order."""
         kind = self.query.kind
         shown = _columns(kind, self._restriction)
-        columns = ", ".join([str(number), *shown, *["NULL"] * (width - len(shown))])
-        text = f"SELECT {columns} FROM {self._table} t WHERE {self._where(kind, 't')}"
-        return f"SELECT * FROM ({text} {self._arranged(kind, 't')})" if self._cut else text
+        padded = ", ".join([*shown, *["NULL"] * (width - len(shown))])
+        columns = f"CAST(json_build_array({', '.join(shown)}) AS text)" if self.dialect.packed else padded
+        text = f"SELECT {number}, {columns} FROM {self._table} t WHERE {self._where(kind, 't')}"
+        return f"SELECT * FROM ({text} {self._arranged(kind, 't')}) b" if self._cut else text
 
     @property
     def _cut(self) -> bool:
@@ -84,12 +96,13 @@ class Select:
         ]
         grouped = f" GROUP BY {', '.join(map(str, range(1, len(columns) + 1)))}" if columns else ""
         columns.append("COUNT(*)")
-        for lies in [self._lies_in(kind, "t", window) for window in asked.windows] or ["1"]:
+        for lies in [self._lies_in(kind, "t", window) for window in asked.windows] or [self.dialect.true]:
             inside = f"FILTER (WHERE {lies})"
             columns.append(f"COUNT(*) {inside}")
-            columns += [f"SUM({part}) {inside}" for field in asked.sums for part in _parts(field, halves=halves)]
+            columns += [f"SUM({part}) {inside}" for field in asked.sums for part in parts(field, halves=halves)]
         columns += [column for field in asked.extremes for column in self._extremes(kind, "t", field)]
-        by_home = self._restriction is not None and "organisation_id" in asked.by and self._restriction.at_account(kind)
+        rule = self._restriction if self._elsewhere is None else None
+        by_home = rule is not None and "organisation_id" in asked.by and rule.at_account(kind)
         where = self._where(kind, "t", paged=False, permitted=not by_home)
         grouped += f" HAVING {self._permits(kind, 't')}" if by_home else ""  # once for each account, not for each row
         return self._with_views(
@@ -97,14 +110,14 @@ class Select:
         )
 
     def _permits(self, kind: Kind, at: str) -> str:
-        return "1" if self._restriction is None else self._restriction.permits(kind, at, self.query.right)
+        return self.dialect.true if self._restriction is None else self._restriction.permits(kind, at, self.query.right)
 
     def _items(self, kind: Kind, at: str, field: str, name: str) -> str:
         """Join the items of a list of references that the reader sees, and nothing where there is none."""
         link, rule = kind.link(field), self._restriction
         seen = f" AND {rule.reachable(link, f'{name}.key')}" if rule and link and rule.masks(kind, link) else ""
         own = f"{name}.kind = {self.bind(kind.name)} AND {name}.field = {self.bind(field)} AND {name}.id = {at}.id"
-        return f" LEFT JOIN item {name} ON {own}{seen}"
+        return f" LEFT JOIN {self.dialect.table('item')} {name} ON {own}{seen}"
 
     def _lies_in(self, kind: Kind, at: str, window: Window) -> str:
         shape, column = kind.shapes[window.field], self._shown(kind, at, window.field)
@@ -125,10 +138,10 @@ class Select:
 
     @property
     def _table(self) -> str:
-        return _quoted(table_of(self.query.kind.name).name)
+        return self.dialect.table(table_of(self.query.kind.name).name)
 
     def _with_views(self, text: str) -> str:
-        return text if self._restriction is None else self._restriction.views(text) + text
+        return with_views(text, self._restriction, self.dialect)
 
     def _shown(self, kind: Kind, at: str, field: str, *, folded: bool = False) -> str:
         """Return a field as the reader sees it, or the folded form that it compares by."""
@@ -137,17 +150,24 @@ class Select:
     def bind(self, value: Any) -> str:
         """Bind a value; return its place in the text."""
         name = f"p{len(self.parameters)}"
-        self.parameters[name] = value
+        self.parameters[name] = sound(value)
         return f":{name}"
 
     def bind_all(self, values: Iterable[Any]) -> str:
-        """Bind many values as one parameter; return a sub-select of them."""
-        return f"(SELECT value FROM json_each({self.bind(json.dumps(list(values), ensure_ascii=False))}))"
+        """Bind many values as one parameter, a JSON list; return its place in the text."""
+        return self.bind(json.dumps([sound(value) for value in values], ensure_ascii=False))
+
+    def _among(self, column: str, values: Iterable[Any], *, whole: bool = False) -> str:
+        """Return the condition that a column holds one of some texts, or of some whole numbers."""
+        template = self.dialect.among_whole if whole else self.dialect.among
+        return template.format(column=column, list=self.bind_all(values))
 
     # -- conditions
 
     def _where(self, kind: Kind, at: str, *, paged: bool = True, permitted: bool = True) -> str:
         parts = [self._meets(kind, at, field, test) for field, test in self.query.where]
+        if self._elsewhere is not None:
+            parts += [part for field, test in self.query.where if (part := self._by_key(at, field, test)) is not None]
         if self._restriction is not None:
             parts += [self._permits(kind, at)] if permitted else []
             within = self._restriction.within(kind, at, self.query.right)
@@ -156,7 +176,7 @@ class Select:
             parts.append(self._sought(at, self.query.text))
         elif paged and self.query.after is not None:
             parts.append(self._later(kind, at, self.query.after))
-        return " AND ".join([f"({part})" for part in parts]) or "1"
+        return " AND ".join([f"({part})" for part in parts]) or self.dialect.true
 
     def _is_narrow(self, kind: Kind) -> bool:
         """Say whether a condition asks for certain records, which an index finds."""
@@ -169,13 +189,20 @@ class Select:
     def _sought(self, at: str, text: str) -> str:
         """Narrow a text search down; the ranking decides."""
         wanted, digits = prepared(text)
-        found = [f"instr({at}.search_text, {self.bind(part)}) > 0" for part in dict.fromkeys((wanted, digits)) if part]
-        return " OR ".join(found) or "0"
+        if self._elsewhere is not None:
+            columns = {field: f"{at}.{_quoted(field)}" for field in self.query.kind.searched}
+            return sought(self.bind, READINGS[self.dialect.name], columns, wanted, digits) or self.dialect.false
+        texts = [part for part in dict.fromkeys((wanted, digits)) if part]
+        found = [self.dialect.contains.format(text=f"{at}.search_text", part=self.bind(part)) for part in texts]
+        return " OR ".join(found) or self.dialect.false
 
     def _meets(self, kind: Kind, at: str, field: str, test: Test) -> str:
         if test.op in ("above", "below"):
             return self._closure(kind, at, test)
         shape = kind.shapes[field]
+        if self._elsewhere is not None and field in self._elsewhere.rough:
+            reading, column = READINGS[self.dialect.name], f"{at}.{_quoted(field)}"
+            return narrowed(self.bind, reading, shape, column, test) or self.dialect.true
         if test.op == "dialled":
             return self._item(kind, at, DIALLED, test.value)
         if isinstance(shape, Many):
@@ -184,12 +211,23 @@ class Select:
             return self._meets_pairs(kind, at, field, test, shape)
         column = self._shown(kind, at, field, folded=isinstance(shape, Text) and shape.folded)
         if test.op == "is_none":
-            return f"{column} IS NULL OR {column} = ''"
+            return f"{column} IS NULL" + ("" if is_whole(shape) else f" OR {column} = ''")
         if test.op in ("is", "one_of"):
             return self._equals(kind, at, field, column, test)
         if isinstance(shape, Amount):
             return self._within_amount(kind, at, field, test)
         return self._within(column, shape, test)
+
+    def _by_key(self, at: str, field: str, test: Test) -> str | None:
+        """Ask once more for keys as the host holds them, so that its own index finds them."""
+        there = self._elsewhere
+        if there is None or test.op not in ("is", "one_of") or field not in (*there.numbers, *there.texts):
+            return None
+        wanted = [test.value] if test.op == "is" else list(test.value)
+        if field in there.texts:
+            return self._among(f'{at}."{field}#"', wanted)
+        numbers = [int(key) for key in wanted if is_number(key)]
+        return self._among(f'{at}."{field}#"', numbers, whole=True) if numbers else self.dialect.false
 
     def _equals(self, kind: Kind, at: str, field: str, column: str, test: Test) -> str:
         """Compare with a value, or several; of a reference that may be masked the bare column, which has an index."""
@@ -199,7 +237,8 @@ class Select:
         if test.op == "is":
             equal = f"{bare} = {self.bind(_kept(shape, shape.normal(test.value)))}"
         else:
-            equal = f"{bare} IN {self.bind_all(_kept(shape, shape.normal(value)) for value in test.value)}"
+            values = (_kept(shape, shape.normal(value)) for value in test.value)
+            equal = self._among(bare, values, whole=is_whole(shape))
         return f"{equal} AND {rule.reachable(link, bare)}" if masked and rule and link else equal
 
     def _within_amount(self, kind: Kind, at: str, field: str, test: Test) -> str:
@@ -234,7 +273,7 @@ class Select:
         masked = rule is not None and link is not None and rule.masks(kind, link)
         readable = f" AND {rule.reachable(link, 'i.key')}" if masked and rule and link else ""
         if test.op == "is_none":
-            return f"NOT EXISTS (SELECT 1 FROM item i WHERE {self._at_item(kind, at, field)}{readable})"
+            return f"NOT EXISTS (SELECT 1 FROM {self._items_of} i WHERE {self._at_item(kind, at, field)}{readable})"
         given = test.value if test.op == "one_of" else (test.value,)
         keys = [key_text(shape.item.key(shape.item.normal(value))) for value in given]
         return self._item(kind, at, field, keys, readable)
@@ -245,7 +284,7 @@ class Select:
         given = test.value if test.op == "one_of" else (test.value,)
         wanted = [[key_text(key) for key in shape.keys(shape.normal(value))] for value in given]
         if not all(wanted):
-            return "1"  # no pair at all is asked for
+            return self.dialect.true  # no pair at all is asked for
         if all(len(keys) == 1 for keys in wanted):
             return self._item(kind, at, field, [key for keys in wanted for key in keys])
         return self._item_of_pairs(kind, at, field, wanted)
@@ -253,25 +292,29 @@ class Select:
     def _item_of_pairs(self, kind: Kind, at: str, field: str, wanted: Sequence[Sequence[str]]) -> str:
         """Ask for rows that have every pair of one of the mappings; one text, however many are wanted."""
         named = f"i.kind = {self.bind(kind.name)} AND i.field = {self.bind(field)}"
-        pairs = f"json_each({self.bind(json.dumps(wanted, ensure_ascii=False))}) w CROSS JOIN json_each(w.value) k"
-        found = f"SELECT i.id FROM {pairs} CROSS JOIN item i ON {named} AND i.key = k.value"
-        return f"{at}.id IN ({found} GROUP BY w.key, i.id HAVING COUNT(*) = json_array_length(w.value))"
+        lists = self.bind(json.dumps([[sound(key) for key in keys] for keys in wanted], ensure_ascii=False))
+        return f"{at}.id IN ({self.dialect.has_every.format(wanted=lists, item=self._items_of, named=named)})"
 
     def _item(self, kind: Kind, at: str, field: str, keys: Iterable[str], more: str = "") -> str:
         named = f"i.kind = {self.bind(kind.name)} AND i.field = {self.bind(field)}"
-        return f"{at}.id IN (SELECT i.id FROM item i WHERE {named} AND i.key IN {self.bind_all(keys)}{more})"
+        found = f"(SELECT i.id FROM {self._items_of} i WHERE {named} AND {self._among('i.key', keys)}{more}) f"
+        return self.dialect.found_in(kind.name, at, "id", found) if self._elsewhere else f"{at}.id IN {found[:-2]}"
 
     def _at_item(self, kind: Kind, at: str, field: str) -> str:
         return f"i.kind = {self.bind(kind.name)} AND i.field = {self.bind(field)} AND i.id = {at}.id"
 
+    @property
+    def _items_of(self) -> str:
+        return self.dialect.table("item")
+
     def _closure(self, kind: Kind, at: str, test: Test) -> str:
-        table, up = _quoted(table_of(kind.name).name), _quoted(kind.up or "id")
-        near, far = ("c.up", "n.id") if test.op == "above" else ("c.id", f"n.{up}")
+        table, up = self.dialect.table(table_of(kind.name).name), _quoted(kind.up or "id")
         row = f"SELECT n.id, n.{up} FROM {table} n"
-        start = f"{row} WHERE n.id IN {self.bind_all(test.value)}"
-        return (
-            f"{at}.id IN (WITH RECURSIVE c(id, up) AS ({start} UNION {row} JOIN c ON {far} = {near}) SELECT id FROM c)"
-        )
+        wanted = f"(SELECT value AS id FROM {self.dialect.listed.format(list=self.bind_all(test.value))}) w"
+        start = f"{row} WHERE {self.dialect.found_in(kind.name, 'n', 'id', wanted)}"
+        field, key = ("id", "c.up") if test.op == "above" else (kind.up or "id", "c.id")
+        step = f"{row} JOIN c ON {self.dialect.found(kind.name, 'n', field, key)}"
+        return f"{at}.id IN (WITH RECURSIVE c(id, up) AS ({start} UNION {step}) SELECT id FROM c)"
 
     # -- order and paging
 
@@ -279,6 +322,10 @@ class Select:
         for field, descending in self.query.order:
             column, last = self._ordered(kind, at, field), _nothing_last(kind.shapes[field])
             way = " DESC" if descending else ""
+            if self.dialect.nothing_last:
+                first = "" if last else " NULLS LAST" if descending else " NULLS FIRST"
+                yield f"{column}{way}{first if _may_be_nothing(kind.shapes[field]) else ''}"
+                continue
             if last:
                 yield f"{column} IS NULL{way}"
             yield f"{column}{way}"
@@ -303,72 +350,42 @@ class Select:
         return " OR ".join(f"({part})" for part in chain)
 
 
-def several(queries: Sequence[Query], parameters: dict[str, Any]) -> str:
+def several(queries: Sequence[Query], parameters: dict[str, Any], dialect: Dialect = SQLITE) -> str:
     """Return one statement that answers several queries of one reader: each row under the number of its query.
 
-    Within a query rows come in no order. A condition that covers all below is worked out once for all of them.
+    Within a query rows come in no order; `unpacked` reads them. A condition that covers all below is worked out once
+    for all of them.
     """
     width = max(len(shown_fields(query.kind)) for query in queries)
-    text = " UNION ALL ".join(Select(query, parameters).branch(n, width) for n, query in enumerate(queries))
+    selects = (Select(query, parameters, dialect) for query in queries)
+    text = " UNION ALL ".join(select.branch(number, width) for number, select in enumerate(selects))
     reader = queries[0].reader
-    return text if reader is None else restriction_for(sort_of(reader)).views(text) + text
+    return with_views(text, None if reader is None else restriction_for(sort_of(reader), dialect), dialect)
 
 
-@attrs.frozen
-class Totals:
-    """What is to be totalled of a query; see `StorageUnit.totals`."""
-
-    by: tuple[str, ...]
-    windows: tuple[Window, ...]
-    sums: tuple[str, ...]
-    extremes: tuple[str, ...]
-
-    def read(self, kind: Kind, rows: Iterable[tuple[Any, ...]], *, halves: bool) -> list[Total]:
-        """Read the totals out of a statement's rows, in their order.
-
-        A row holds its key, the number of rows, for each window their number and sums, and both ends of each extreme.
-        """
-        first, wide = len(self.by) + 1, 1 + len(self.sums) * (2 if halves else 1)
-        last = first + wide * (len(self.windows) or 1)
-        keys, ends = ([_reader(kind, field) for field in fields] for fields in (self.by, self.extremes))
-        found = [
-            Total(
-                _read_all(keys, row[: first - 1]),
-                row[first - 1],
-                row[first:last:wide],
-                tuple(_added(row[at + 1 : at + wide], halves=halves) for at in range(first, last, wide)),
-                _read_all(ends, row[last::2]),
-                _read_all(ends, row[last + 1 :: 2]),
-            )
-            for row in rows
-        ]
-        return sorted(found, key=lambda total: key_order(total.key))
+def unpacked(row: Sequence[Any], dialect: Dialect) -> tuple[int, Sequence[Any]]:
+    """Return the number of a row's query and its columns, of a row that answers several queries."""
+    return (row[0], json.loads(row[1])) if dialect.packed else (row[0], row[1:])
 
 
-_HALF = 32
+def with_views(text: str, restriction: Restriction | None, dialect: Dialect) -> str:
+    """Put the views that a statement needs in front of it: the rule's, and tables that are read somewhere else."""
+    views = [] if restriction is None else restriction.views(text)
+    views = [*dialect.read_elsewhere([text, *views]), *views]
+    return f"WITH RECURSIVE {', '.join(views)} {text}" if views else text
 
 
-def _parts(field: str, *, halves: bool) -> tuple[str, ...]:
-    """Return what is summed of a column: all of it, or apart what stands above and below its 32nd bit."""
-    column = f"t.{_quoted(field)}"
-    return (f"{column} >> {_HALF}", f"{column} & {(1 << _HALF) - 1}") if halves else (column,)
+def sound(value: Any) -> Any:
+    """Return a value that every database takes: text that can be stored nowhere becomes other such text.
+
+    NUL and halves of characters are in no stored text, and neither are control characters, which databases take.
+    """
+    if isinstance(value, str) and not value.isprintable():
+        return _HALF_CHARACTER.sub("\ud7ff\x01", value.replace("\0", "\x01"))
+    return int(value) if isinstance(value, bool) else value
 
 
-def _added(sums: Sequence[int | None], *, halves: bool) -> tuple[int, ...]:
-    """Return the sums of a window; nothing adds up to 0, and two halves to the whole."""
-    if halves:
-        return tuple(((high or 0) << _HALF) + (low or 0) for high, low in zip(sums[::2], sums[1::2], strict=True))
-    return tuple(one or 0 for one in sums)
-
-
-def _reader(kind: Kind, field: str) -> Callable[[Any], Any] | None:
-    shape = kind.shapes[field]
-    return reader_of(shape.item if isinstance(shape, Many) else shape)
-
-
-def _read_all(readers: Sequence[Callable[[Any], Any] | None], values: Sequence[Any]) -> tuple[Any, ...]:
-    read = zip(readers, values, strict=True)
-    return tuple([value if reader is None or value is None else reader(value) for reader, value in read])
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 
 
 @functools.cache
@@ -396,6 +413,10 @@ def _quoted(name: str) -> str:
     return f'"{name}"'
 
 
+def _may_be_nothing(shape: Shape) -> bool:
+    return _nothing_last(shape) or (isinstance(shape, Day) and shape.unbounded == "start")
+
+
 def _is_folded(kind: Kind, field: str) -> bool:
     shape = kind.shapes[field]
     return isinstance(shape, Text) and shape.folded
@@ -415,7 +436,7 @@ def _from_scalar(shape: Shape, scalar: Any) -> Any:
             return moment(_EPOCH + timedelta(microseconds=scalar))
     except (ValueError, OverflowError, TypeError):
         return ""
-    return scalar
+    return str(scalar) if isinstance(shape, (Degrees, Exact)) else scalar
 
 
 def _nothing_last(shape: Shape) -> bool:
