@@ -10,6 +10,13 @@ from sybil import Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser, SkipParser
 from sybil.parsers.rest import DocTestParser
 
+_LONGEST = (
+    *("test_leaks.py", "test_conformance.py", "test_faults.py", "test_damage.py", "test_kill.py", "test_two_worlds.py"),
+    *("test_one_answer.py", "test_lockstep.py", "write-an-adapter.md", "test_three_ways.py", "test_served.py"),
+    *("test_processes.py", "test_server.py", "test_streams.py", "test_renewals_add_up.py"),
+)
+"""The files that take longest, the longest first: each goes to one worker, and the short ones fill what is left."""
+
 _NAMED = re.compile(r"`([\w.-]+\.csv)`")
 
 
@@ -38,3 +45,9 @@ _prose = Sybil(
 )
 _code = Sybil(parsers=[DocTestParser()], patterns=["*.py"], path="src")
 pytest_collect_file = (_prose + _code).pytest()
+
+
+def pytest_collection_modifyitems(items: list[Any]) -> None:
+    """Put what takes longest in front, so that no worker is left alone with it at the end."""
+    order = {name: place for place, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))

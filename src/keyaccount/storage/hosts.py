@@ -46,7 +46,7 @@ class Reading:
     payments: str
     """A list of payments in one currency, of those that can be read: a day, and an amount as text."""
     settled: str
-    """The day from which on nothing is open of a total, as `Invoice.settled_on` finds it from the payments."""
+    """The day from which on a total is even, as `Invoice.settled_on` finds it from the payments."""
 
     def line(self, column: str, limit: int) -> str:
         """Read a line of text: line breaks and tabs are blanks, what is too long is cut."""
@@ -172,8 +172,8 @@ SQLITE = _SQLite(
     "json_extract(e.value, '$.amount')) AS TEXT) AS a, COALESCE(json_extract(e.value, '$.amount.currency'), "
     "{currency}) AS c FROM json_each({list}) e WHERE e.type = 'object') p WHERE p.d IS NOT NULL AND p.c = {currency} "
     "AND {units} IS NOT NULL AND p.a NOT GLOB '*[eE]*')",
-    settled="(SELECT CASE WHEN {total} - COALESCE(SUM(p.a), 0) <= 0 THEN COALESCE(MAX(CASE WHEN {total} - p.run <= 0 "
-    "AND {total} - p.run + p.a > 0 THEN p.d END), {issued}) END FROM (SELECT q.a, q.d, SUM(q.a) OVER (ORDER BY q.d, "
+    settled="(SELECT CASE WHEN {total} - COALESCE(SUM(p.a), 0) = 0 THEN COALESCE(MAX(CASE WHEN {total} - p.run = 0 "
+    "AND p.a <> 0 THEN p.d END), {issued}) END FROM (SELECT q.a, q.d, SUM(q.a) OVER (ORDER BY q.d, "
     "q.n ROWS UNBOUNDED PRECEDING) AS run FROM (SELECT {units} AS a, json_extract(e.value, '$.paid_on') AS d, "
     "e.key AS n FROM json_each({payments}) e) q) p)",
 )
@@ -205,8 +205,8 @@ POSTGRESQL = _PostgreSQL(
     "FROM json_array_elements(CAST({list} AS json)) WITH ORDINALITY e(value, n) "
     "WHERE json_typeof(e.value) = 'object') p WHERE p.d IS NOT NULL AND p.c = {currency} "
     "AND p.a ~ '^-?[0-9]+(\\.[0-9]+)?$' AND {units} IS NOT NULL)",
-    settled="(SELECT CASE WHEN {total} - COALESCE(SUM(p.a), 0) <= 0 THEN COALESCE(MAX(CASE WHEN {total} - p.run <= 0 "
-    "AND {total} - p.run + p.a > 0 THEN p.d END), {issued}) END FROM (SELECT q.a, q.d, SUM(q.a) OVER (ORDER BY q.d, "
+    settled="(SELECT CASE WHEN {total} - COALESCE(SUM(p.a), 0) = 0 THEN COALESCE(MAX(CASE WHEN {total} - p.run = 0 "
+    "AND p.a <> 0 THEN p.d END), {issued}) END FROM (SELECT q.a, q.d, SUM(q.a) OVER (ORDER BY q.d, "
     "q.n ROWS UNBOUNDED PRECEDING) AS run FROM (SELECT {units} AS a, e.value ->> 'paid_on' AS d, e.n "
     "FROM json_array_elements(CAST({payments} AS json)) WITH ORDINALITY e(value, n)) q) p)",
 )

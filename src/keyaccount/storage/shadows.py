@@ -199,7 +199,7 @@ class _Shadow:
         kind, reading = self._kind.name, self._reading
         if kind == "Invoice":
             total = f"COALESCE({self._finished('gross')}, {self._finished('net')})"
-            settled = f"CASE WHEN {total} <= 0 THEN r.issued_on END"
+            settled = f"CASE WHEN {total} = 0 THEN r.issued_on END"
             if "payments" in self._given:
                 settled = reading.settled.format(
                     total=total, issued="r.issued_on", payments=self._payments(), units=self._paid_units("e.value")
