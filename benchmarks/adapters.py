@@ -71,17 +71,17 @@ def invoice(n: int, party: int, day: date, cents: int) -> ka.Invoice:
 # ---- the three places --------------------------------------------------------------------------------------------
 
 
-def furnished(storage: Any, size: int, invoices: int) -> tuple[ka.Book, float]:
-    """Fill a storage of ours; return how long the invoices took."""
+def furnished(storage: Any, size: int, invoices: int, weigh: Callable[[], int]) -> tuple[ka.Book, float, int]:
+    """Fill a storage of ours; return how long the invoices took, and what they weigh."""
     book = ka.Book(storage, clock=clock, policy=CLOSED)
     office = book.trusted("benchmark")
     office.put(*(ka.User(f"p{n}", name=f"Person {n}") for n in range(USERS)))
     office.put_many(accounts(size))
     office.put_many(assignments(size))
     made = [invoice(*row) for row in bills(size, invoices)]
-    start = time.perf_counter()
+    before, start = weigh(), time.perf_counter()
     office.put_many(made)
-    return book, time.perf_counter() - start
+    return book, time.perf_counter() - start, weigh() - before
 
 
 def host(path: Path, size: int, invoices: int) -> None:
@@ -219,6 +219,12 @@ def loaded(place: str, found: dict[str, Any], ours: float, theirs: float, rows: 
     )
 
 
+def kept(place: str, found: dict[str, Any], size: int, rows: int) -> None:
+    """Print how much an invoice takes on disk, with its indexes and its part of the audit."""
+    found[f"{place}: bytes"] = size / rows
+    print(f"{place:12}{'disk, bytes a row':20}{size / rows:14,.0f}", flush=True)
+
+
 def main() -> None:
     given = argparse.ArgumentParser(description=__doc__)
     given.add_argument("--organisations", type=int, default=10_000)
@@ -251,7 +257,7 @@ def in_a_file(folder: Path, size: int, count: int, found: dict[str, Any]) -> Non
     from keyaccount.storage.sqlite import SQLiteStorage
 
     path = folder / "ours.sqlite"
-    book, seconds = furnished(SQLiteStorage(path), size, count)
+    book, seconds, weight = furnished(SQLiteStorage(path), size, count, lambda: path.stat().st_size)
     with sqlite3.connect(path) as connection:
         rows = connection.execute("SELECT * FROM invoice").fetchall()
         made = [
@@ -269,6 +275,7 @@ def in_a_file(folder: Path, size: int, count: int, found: dict[str, Any]) -> Non
         copy.executemany(f"INSERT INTO invoice VALUES ({', '.join('?' * len(rows[0]))})", rows)  # noqa: S608
         copy.execute("COMMIT")
         loaded("file", found, seconds, time.perf_counter() - start, count)
+    kept("file", found, weight, count)
     told("file", found, jobs(book, Raw(sqlite3.connect(path), "?"), size, str))
     book.close()
 
@@ -280,8 +287,14 @@ def on_a_server(address: str, size: int, count: int, found: dict[str, Any]) -> N
     engine = sa.create_engine(address)
     with engine.begin() as connection:
         connection.execute(sa.text("DROP SCHEMA IF EXISTS kabench CASCADE"))
-    book, seconds = furnished(SQLStorage(engine, schema="kabench"), size, count)
     driver = psycopg.connect(address.replace("+psycopg", ""), autocommit=True)
+
+    def weigh() -> int:
+        tables = "SELECT COALESCE(SUM(pg_total_relation_size(c.oid)), 0) FROM pg_class c JOIN pg_namespace n "
+        (found,) = driver.execute(tables + "ON n.oid = c.relnamespace WHERE n.nspname = 'kabench' AND c.relkind = 'r'")
+        return int(found[0])
+
+    book, seconds, weight = furnished(SQLStorage(engine, schema="kabench"), size, count, weigh)
     driver.execute("ANALYZE")
     rows = driver.execute("SELECT * FROM kabench.invoice").fetchall()
     driver.execute("CREATE TABLE kabench.copied (LIKE kabench.invoice INCLUDING ALL)")
@@ -290,6 +303,7 @@ def on_a_server(address: str, size: int, count: int, found: dict[str, Any]) -> N
         for row in rows:
             copy.write_row(row)
     loaded("PostgreSQL", found, seconds, time.perf_counter() - start, count)
+    kept("PostgreSQL", found, weight, count)
     told("PostgreSQL", found, jobs(book, Raw(driver, "%s", "kabench."), size, str))
     book.close()
     driver.execute("DROP SCHEMA kabench CASCADE")
