@@ -43,7 +43,7 @@ def engine(**more: Any) -> sa.Engine:
 @functools.cache
 def shared() -> sa.Engine:
     """Return one engine for all tests of a process that leave nothing behind in it."""
-    found = engine()
+    found = engine(pool_pre_ping=True)  # some tests terminate what is connected
     atexit.register(found.dispose)
     return found
 

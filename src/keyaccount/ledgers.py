@@ -59,11 +59,13 @@ def customers(view: View, also: Iterable[str] = (), asked: Mapping[str, Any] = F
     further = {*also, *(row.parent_id for row in found.values() if row.parent_id)} - found.keys()
     if further:
         found |= by_id(view.find(Organisation, id=above(sorted(further))))
-    alone = asked.get("group") is None and asked.get("by") in _OWN_DIMENSIONS and asked.get("per") != "group"
+    by, per = asked.get("by"), asked.get("per")
+    own = by is None or (isinstance(by, str) and by in _OWN_DIMENSIONS)
+    alone = own and asked.get("group") is None and not (isinstance(per, str) and per == "group")
     return Customers(found, Accounts.of(found.values()) if alone else known_of(view, found)[0])
 
 
-_OWN_DIMENSIONS = (None, "sector", "country", "account")
+_OWN_DIMENSIONS = ("sector", "country", "account")
 """What an organisation itself says."""
 
 

@@ -31,6 +31,7 @@ _RENEWED = {
     "contract": "renewed contracts divided by contracts due in the period",
     "value": "the lesser of renewed and due yearly recurring value, added up, divided by due yearly recurring value",
 }
+_NOTHING_DUE = "no contract was due"
 _DUE = (
     ". Due is each end of a term in the period, up to the effective end; a contract that rolled on is renewed, tacitly"
 )
@@ -61,7 +62,7 @@ def renewal_rate(
     question = Question.of(period, on, options)
     checked_word("measure", measure, MEASURES)
     level = "contract" if measure == "value" else question.level
-    excluded, shared = left_out(), set[str]()
+    excluded, shared, valueless = left_out(), set[str](), set[str]()
     due = _due(contracts, question, excluded, shared, tacit=tacit)
     figure = Ratio(
         name="Renewal rate" + {"account": " of accounts", "parent": " of parents", "contract": " of contracts"}[level]
@@ -70,12 +71,16 @@ def renewal_rate(
         definition=_RENEWED["value" if measure == "value" else level]
         + _DUE
         + ("" if tacit else "; rolls are left out"),
-        empty="no contract was due" if measure == "count" else "no contract with recurring value was due",
+        empty=_NOTHING_DUE,
         question=question,
         level=level,
         together=True,
-    ).figure(_worth(due, question, excluded) if measure == "value" else _counted(due, question))
-    return attrs.evolve(figure, excluded=excluded.told(sorts=True), remarks=(*of_several(shared), *figure.remarks))
+    ).figure(_worth(due, question, excluded, valueless) if measure == "value" else _counted(due, question))
+    reason = figure.reason
+    if reason == _NOTHING_DUE and valueless:
+        reason = "no contract with recurring value was due"
+    remarks = (*of_several(shared), *figure.remarks)
+    return attrs.evolve(figure, reason=reason, excluded=excluded.told(sorts=True), remarks=remarks)
 
 
 class _Due:
@@ -156,13 +161,17 @@ def _may_change(one: Outcome) -> bool:
     return one.outcome == "pending" or (one.late and one.in_grace)
 
 
-def _worth(due: Iterable[_Due], question: Question, excluded: Gathered[Excluded]) -> Iterator[Entry]:
+def _worth(
+    due: Iterable[_Due], question: Question, excluded: Gathered[Excluded], valueless: set[str]
+) -> Iterator[Entry]:
+    """Count what was due by its value; of what has none, the first is noted in `valueless`."""
     rates = question.rates
     for batch in due:
         for row, one in sorted(batch.rows, key=_by_day_of_pair):
             own, value = yearly(row.known), row.known.value
             if own is None or value is None:
                 excluded.extend((Excluded(one.contract_id, _no_value(row.known)),))
+                valueless.update((one.contract_id,) if not valueless else ())
                 continue
             day = min(one.due_on, question.on)
             worth = rates.convert(own, value.currency, day)

@@ -124,7 +124,9 @@ def test_an_answer_from_single_documents_says_that_the_lake_has_none() -> None:
         "ageing": lambda desk: desk.billing.ageing().remarks,
         "margin": lambda desk: desk.portfolio.contribution_margin().whole.remarks,  # type: ignore[union-attr]
         "discount": lambda desk: desk.portfolio.discount_depth().whole.remarks,  # type: ignore[union-attr]
-        "health check": lambda desk: desk.health_check().remarks,
+        "health check": lambda desk: tuple(
+            one for one in desk.health_check().remarks if not one.startswith("Ordered in EUR, USD apart")
+        ),
         "day": lambda desk: desk.daily().overdue.remarks,
     }
     over, stored = book_of(lake("pyarrow", ("acme",))).desk("volker"), book_of(stored=True).desk("volker")
