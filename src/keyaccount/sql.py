@@ -188,7 +188,15 @@ def readable(desk: Desk, column: sa.ColumnExpressionArgument[Any]) -> sa.ColumnE
     named = {name: value for name, value in given.items() if re.search(rf":{name}\b", text)}
     bound = (sa.bindparam(name, value, type_=sa.types.NullType(), unique=True) for name, value in named.items())
     ids = sa.text(text).bindparams(*bound).columns(sa.column("id", sa.String()))
-    return element.in_(ids)
+    found: sa.ColumnElement[bool] = _by_bytes(element, storage.dialect.name).in_(ids)
+    return found
+
+
+def _by_bytes(element: Any, database: str) -> Any:
+    """Compare text by its bytes, whatever the collation of the host's column: an id that differs in case is another."""
+    if isinstance(element.type, (sa.String, sa.types.NullType)):
+        return sa.collate(element, "BINARY" if database == "sqlite" else "C")
+    return element
 
 
 def _dialect_of(target: Any, schema: object, prefix: object) -> Dialect:

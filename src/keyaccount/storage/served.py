@@ -22,9 +22,13 @@ _NOTHING: Mapping[str, Any] = {}
 _COPY_FROM = 20
 """So many rows are worth a COPY; fewer are inserted one by one."""
 
+_AT_ONCE = {"stream_results": False, "yield_per": None}
+"""Our statements are read at once, also on a connection whose own are streamed."""
+
 _UNIQUE, _LOCK_TIMEOUT, _FAILED_ALREADY = "23505", "55P03", "25P02"
 _OVERTAKEN = ("40001", "40P01")
 _LOST = ("08", "57P")
+_VALUE = "22"
 _DAMAGE = ("42P01", "42703", "42804", "42883", "XX001", "XX002")
 
 
@@ -43,12 +47,13 @@ class ServedExecutor:
 
     def run(self, sql: str, parameters: Mapping[str, Any] = _NOTHING) -> Iterable[Sequence[Any]]:
         """Run a statement; return its rows."""
-        result = self.connection.execute(statement(sql), parameters)
+        result = self.connection.execute(statement(sql), parameters, execution_options=_AT_ONCE)
         return result.fetchall() if result.returns_rows else ()
 
     def columns(self, rows: str) -> list[str]:
         """Return the names of the columns that a SELECT in brackets yields."""
-        return list(self.connection.execute(statement(f"SELECT * FROM {rows} h LIMIT 0")).keys())
+        found = self.connection.execute(statement(f"SELECT * FROM {rows} h LIMIT 0"), execution_options=_AT_ONCE)
+        return list(found.keys())
 
     def insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Put rows into a table.
@@ -62,7 +67,8 @@ class ServedExecutor:
             else:
                 places = ", ".join(f":c{number}" for number in range(len(columns)))
                 sql = statement(f"INSERT INTO {self.dialect.table(table)} ({named}) VALUES ({places})")
-                self.connection.execute(sql, [{f"c{n}": value for n, value in enumerate(row)} for row in rows])
+                given = [{f"c{n}": value for n, value in enumerate(row)} for row in rows]
+                self.connection.execute(sql, given, execution_options=_AT_ONCE)
         except Exception as error:
             if (found := _conflict(error, table, columns, rows)) is not None:
                 raise found from error
@@ -92,7 +98,7 @@ class ServedExecutor:
 
     def _plain(self, sql: str) -> None:
         with documented():
-            self.connection.execute(statement(sql))
+            self.connection.execute(statement(sql), execution_options=_AT_ONCE)
 
     def apart(self) -> AbstractContextManager[None]:
         """Keep a question that fails from ending the transaction."""
@@ -140,6 +146,8 @@ def meaning(error: BaseException | None, *, lost: bool = False) -> KeyAccountErr
         return StorageUnavailable("another transaction was faster; roll yours back and repeat it")
     if state == _FAILED_ALREADY:
         return StorageUnavailable("the transaction has failed already; roll it back")
+    if state.startswith(_VALUE):  # its first line shows the value, which may be of what the reader may not see
+        return StorageUnavailable(f"the database cannot read a value that it holds (SQLSTATE {state})")
     if state in _DAMAGE:
         return StorageDamaged(f"the tables are not as this library makes them: {told}")
     return StorageUnavailable(f"the database cannot be used now: {told}")

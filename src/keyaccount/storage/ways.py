@@ -10,7 +10,7 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol, TypeAlias
 
@@ -24,6 +24,7 @@ from keyaccount.storage.dialects import Dialect
 from keyaccount.storage.served import ServedExecutor, documented, meaning
 from keyaccount.storage.sqlite import SQLiteExecutor
 from keyaccount.storage.unit import Executor, SQLUnit
+from keyaccount.values import FrozenMap
 
 Target: TypeAlias = "sa.Engine | sa.Connection | Session | scoped_session[Any]"
 
@@ -154,7 +155,9 @@ class Joined:
             connection = self._connection()
             if getattr(connection.connection.driver_connection, "autocommit", False):
                 raise _no_transaction()
-            executor = ServedExecutor(connection, self._dialect)
+            if not connection.in_transaction():
+                connection.begin()
+            executor = _JoinedExecutor(connection, self._dialect)
         with executor.savepoint():
             yield executor
 
@@ -177,6 +180,38 @@ class Joined:
 
     def commit(self, executor: Executor, unit: SQLUnit | None) -> None:
         """Leave it to the host."""
+
+
+class _JoinedExecutor(ServedExecutor):
+    """Runs statements as long as the host's transaction is the one that was joined."""
+
+    def __init__(self, connection: sa.Connection, dialect: Dialect) -> None:
+        super().__init__(connection, dialect)
+        self._joined = connection.get_transaction()
+
+    def run(self, sql: str, parameters: Mapping[str, Any] = FrozenMap()) -> Iterable[Sequence[Any]]:
+        """Run a statement; return its rows."""
+        _check_joined(stands=self._stands)
+        return super().run(sql, parameters)
+
+    def insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Put rows into a table."""
+        _check_joined(stands=self._stands)
+        super().insert(table, columns, rows)
+
+    def _plain(self, sql: str) -> None:
+        _check_joined(stands=self._stands)
+        super()._plain(sql)
+
+    @property
+    def _stands(self) -> bool:
+        return self._joined is not None and self.connection.get_transaction() is self._joined
+
+
+def _check_joined(*, stands: bool) -> None:
+    """Refuse to go on where the host has ended its transaction meanwhile: what would follow is not ours to begin."""
+    if not stands:
+        raise StorageUnavailable("the transaction that was joined was ended meanwhile; rows are as that end left them")
 
 
 # ---- SQLite, which has its own way of beginning ------------------------------------------------------------------
@@ -244,14 +279,17 @@ class JoinedInFile:
         """
         with documented():
             connection = self._connection()
-            if _is_autocommit(connection):
+            if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
                 raise _no_transaction()
-            if not connection.in_transaction():
-                connection.begin()
             driver = _driver(connection)
+            begun = None if connection.in_transaction() else connection.begin()
+            if driver.isolation_level is None and not driver.in_transaction:  # nobody would ever end what began here
+                if begun is not None:
+                    begun.rollback()
+                raise _no_transaction()
         if not driver.in_transaction:
             file.run(driver, "BEGIN")
-        executor = SQLiteExecutor(driver, self._dialect)
+        executor = _JoinedInFileExecutor(driver, self._dialect, connection)
         with executor.savepoint():
             del write
             yield executor
@@ -266,17 +304,50 @@ class JoinedInFile:
         """Leave it to the host."""
 
 
+class _JoinedInFileExecutor(SQLiteExecutor):
+    """Runs statements as long as the host's transaction is the one that was joined."""
+
+    def __init__(self, driver: sqlite3.Connection, dialect: Dialect, host: sa.Connection) -> None:
+        super().__init__(driver, dialect)
+        self._host, self._joined = host, host.get_transaction()
+
+    def run(self, sql: str, parameters: Mapping[str, Any] = FrozenMap()) -> Iterable[Sequence[Any]]:
+        """Run a statement; return its rows."""
+        _check_joined(stands=self._stands)
+        return super().run(sql, parameters)
+
+    def insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Put rows into a table."""
+        _check_joined(stands=self._stands)
+        super().insert(table, columns, rows)
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """Undo what is done in the block where it raises, unless the host has ended the transaction."""
+        _check_joined(stands=self._stands)
+        file.run(self.connection, "SAVEPOINT keyaccount")
+        try:
+            yield
+        except BaseException:
+            if self._stands:
+                file.run(self.connection, "ROLLBACK TO keyaccount")
+                file.run(self.connection, "RELEASE keyaccount")
+            raise
+        _check_joined(stands=self._stands)
+        file.run(self.connection, "RELEASE keyaccount")
+
+    @property
+    def _stands(self) -> bool:
+        joined = self._joined is not None and self._host.get_transaction() is self._joined
+        return joined and self.connection.in_transaction
+
+
 def _driver(connection: sa.Connection) -> sqlite3.Connection:
     """Return the standard library's connection under one of SQLAlchemy's; raise ValidationError for another driver."""
     driver = connection.connection.driver_connection
     if not isinstance(driver, sqlite3.Connection):
         raise ValidationError.of("SQLStorage", "target", connection.dialect.driver, "must use Python's own sqlite3")
     return driver
-
-
-def _is_autocommit(connection: sa.Connection) -> bool:
-    level = connection.get_execution_options().get("isolation_level")
-    return level == "AUTOCOMMIT"
 
 
 def _no_transaction() -> ValidationError:
