@@ -292,6 +292,11 @@ def rounded_together(amounts: Sequence[Fraction | int], total: Money) -> list[Mo
     return [Money.of_units(floor * step, total.currency) for floor in floors]
 
 
+def is_round(units: Fraction | int, currency: str) -> bool:
+    """Say whether an exact amount is one of the currency's minor units."""
+    return isinstance(units, int) and not units % _step(currency)
+
+
 @functools.cache
 def _step(currency: str) -> int:
     units: int = 10 ** (SCALE - minor_places(currency))

@@ -16,7 +16,7 @@ from keyaccount.billing import OverdueInvoices
 from keyaccount.calendars import Period
 from keyaccount.errors import ValidationError
 from keyaccount.expiring import DueContract, ExpiredContract
-from keyaccount.figures import rounded, rounded_together
+from keyaccount.figures import is_round, rounded, rounded_together
 from keyaccount.health_page import page
 from keyaccount.model.rights import BreakGlass
 from keyaccount.money import Money
@@ -174,6 +174,11 @@ def rounded_rows(rows: Mapping[str, Mapping[str, Mapping[str, Units]]]) -> dict[
 
     What is nothing is left out.
     """
+    each = ((one, units) for fields in rows.values() for column in fields.values() for one, units in column.items())
+    if all(is_round(units, currency) for currency, units in each):  # as nearly always, and quick
+        return {
+            account: {field: amounts_of(units) for field, units in fields.items()} for account, fields in rows.items()
+        }
     columns: defaultdict[tuple[str, str], list[tuple[str, Units]]] = defaultdict(list)
     for account, fields in rows.items():
         for field, units in fields.items():
