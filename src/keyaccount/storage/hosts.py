@@ -31,7 +31,7 @@ class Reading:
     moment: str
     """A moment, or the midnight of a day; one with an offset is brought to UTC, one without is in UTC."""
     endless: str
-    """That a column says itself that a time has no end, or no beginning."""
+    """That a column gives no day, or says itself that there is none such: a server's own word for never."""
     flag: str
     whole: str
     list: str
@@ -129,7 +129,8 @@ class _PostgreSQL(Reading):
     def units(self, column: str, places: int) -> str:
         """Read it from a column of numbers, or from a text that is one; only CASE keeps a cast from being too early."""
         read = self._scaled(f"CAST({column} AS numeric)", places)
-        return f"CASE WHEN {_typed(column, *_NUMERIC)} THEN {read} WHEN {column} IS NOT NULL THEN {self._slowly(column, places)} END"
+        slow = self._slowly(column, places)
+        return f"CASE WHEN {_typed(column, *_NUMERIC)} THEN {read} WHEN {column} IS NOT NULL THEN {slow} END"
 
     def _scaled(self, number: str, places: int) -> str:
         sound = f"abs({number}) <= 1000000000000 AND {number} = round({number}, {places})"
@@ -164,54 +165,41 @@ def _sqlite_day() -> str:
     """Read a day: SQLite's own calendar knows it, once it has to reckon with it."""
     text = "CAST(@ AS TEXT)"
     quick = f"date({text}, '+0 days') = {text} AND {text} >= '0001'"
-    read = f"CASE WHEN length(s.t) > 10 THEN substr(s.m, 1, 10) WHEN s.m >= '0001' THEN s.t END"
-    return _template(
-        f"CASE WHEN {quick} THEN {text} WHEN @ IS NOT NULL THEN (SELECT {read} FROM ({_SQLITE_STAMP}) s) END"
-    )
+    slow = f"{text} GLOB '{_DAY}*' AND date(substr({text}, 1, 10), '+0 days') = substr({text}, 1, 10)"
+    read = f"SELECT substr({_SQLITE_MOMENT}, 1, 10) FROM ({_SQLITE_TEXT}) v WHERE {_SQLITE_SOUND}"
+    return _template(f"CASE WHEN {quick} THEN {text} WHEN {slow} THEN ({read}) END")
 
 
 def _sqlite_moment() -> str:
     text = "CAST(@ AS TEXT)"
     quick = f"datetime({text}, '+0 days') = {text} AND {text} >= '0001-01-03' AND {text} < '9999-12-30'"
+    slow = f"{text} GLOB '{_DAY}*' AND date(substr({text}, 1, 10), '+0 days') = substr({text}, 1, 10)"
+    read = f"SELECT {_SQLITE_MOMENT} FROM ({_SQLITE_TEXT}) v WHERE {_SQLITE_SOUND}"
     return _template(
         f"CASE WHEN {quick} THEN replace({text}, ' ', 'T') || '.000000Z' "
-        f"WHEN @ IS NOT NULL THEN (SELECT s.m FROM ({_SQLITE_STAMP}) s "
-        "WHERE s.m >= '0001-01-03' AND s.m < '9999-12-30') END"
+        f"WHEN {slow} THEN ({read} AND v.t BETWEEN '0001-01-04' AND '9999-12-29') END"
     )
 
 
-def _sqlite_stamp() -> str:
-    """Read a text as `t`, and as the moment `m` in UTC: a day, a time to the minute or finer, an offset.
-
-    The limits keep SQLite from putting an expression in the place of each mention.
-    """
-    two, zone = _DIGIT * 2, "[+-]" + _DIGIT * 2
-    text = "SELECT rtrim(CAST(@ AS TEXT)) AS t LIMIT 1"
-    size = (
-        f"CASE WHEN substr(a.t, 11) GLOB '*[Zz]' THEN 1 WHEN substr(a.t, 11) GLOB '*{zone}' THEN 3 "
-        f"WHEN substr(a.t, 11) GLOB '*{zone}{two}' THEN 5 WHEN substr(a.t, 11) GLOB '*{zone}:{two}' THEN 6 ELSE 0 END"
-    )
-    sized = f"SELECT a.t, {size} AS n FROM ({text}) a LIMIT 1"
-    offset = (
-        "CASE b.n WHEN 3 THEN substr(b.t, -3) || ':' || '00' WHEN 5 THEN substr(b.t, -5, 3) || ':' || substr(b.t, -2) "
-        "WHEN 6 THEN substr(b.t, -6) ELSE '+00' || ':' || '00' END"
-    )
-    clock = "rtrim(substr(b.t, 11, length(b.t) - 10 - b.n))"
-    parted = f"SELECT b.t, b.n, substr(b.t, 1, 10) AS d, {clock} AS c, {offset} AS z FROM ({sized}) b LIMIT 1"
-    exact = f"c.c GLOB '[T ]{two}:{two}:{two}.{_DIGIT}*' AND substr(c.c, 11) NOT GLOB '*[^0-9]*'"
-    time = (
-        "CASE WHEN c.c = '' AND c.n = 0 THEN '00' || ':' || '00' "
-        f"WHEN c.c GLOB '[T ]{two}:{two}' OR c.c GLOB '[T ]{two}:{two}:{two}' OR ({exact}) THEN substr(c.c, 2, 8) END"
-    )
-    timed = (
-        f"SELECT c.t, c.d, c.z, {time} AS h, substr(substr(c.c, 11) || '000000', 1, 6) AS f FROM ({parted}) c LIMIT 1"
-    )
-    sound = "date(e.d, '+0 days') = e.d AND e.h < '24' AND substr(e.z, 2, 2) <= '14'"
-    made = "replace(datetime(e.d || ' ' || e.h || e.z), ' ', 'T') || '.' || e.f || 'Z'"
-    return f"SELECT e.t, CASE WHEN {sound} THEN {made} END AS m FROM ({timed}) e LIMIT 1"
-
-
-_SQLITE_STAMP = _sqlite_stamp()
+_TWO = _DIGIT * 2
+_DAY = f"{_TWO}{_TWO}-{_TWO}-{_TWO}"
+_OFFSET = f"*:{_TWO}*[+-]{_TWO}"
+_SQLITE_TEXT = (
+    f"SELECT CASE WHEN rtrim(@) GLOB '{_OFFSET}' THEN rtrim(@) || ':' || '00' WHEN rtrim(@) GLOB '{_OFFSET}{_TWO}' "
+    "THEN substr(rtrim(@), 1, length(rtrim(@)) - 2) || ':' || substr(rtrim(@), -2) ELSE rtrim(@) END AS t LIMIT 1"
+).replace("@", "CAST(@ AS TEXT)")
+"""A text whose offset is written as SQLite knows it; the limit keeps it from being put in the place of each mention."""
+_SQLITE_SOUND = (
+    f"(length(v.t) = 10 OR v.t GLOB '{_DAY}[T ]{_TWO}:{_TWO}*') AND substr(v.t, 12, 2) < '24' "
+    "AND v.t NOT GLOB '*.' AND v.t NOT GLOB '*.[^0-9]*' AND v.t >= '0001'"
+)
+_FRACTION = "CASE WHEN substr(v.t, 20, 1) = '.' THEN {0} ELSE {1} END"
+_BEHIND = "ltrim(substr(v.t, 21), '0123456789')"
+_SQLITE_MOMENT = (
+    f"replace(datetime({_FRACTION.format(f'substr(v.t, 1, 19) || {_BEHIND}', 'v.t')}), ' ', 'T') || '.' || "
+    f"""substr({_FRACTION.format(f"replace(substr(v.t, 21), {_BEHIND}, '')", "''")} || '000000', 1, 6) || 'Z'"""
+)
+"""A moment in UTC. SQLite reckons in thousandths, and rounds: the fraction is left as it is."""
 _PLAIN = "to_jsonb(@) #>> '{}'"
 """A value of any of PostgreSQL's types as text; days and moments as ISO 8601 writes them, whatever a session wants."""
 
@@ -244,7 +232,8 @@ def _postgresql_stamp() -> str:
     digits = "regexp_replace(a.t, '([.][0-9]{6})[0-9]+', '\\1')"
     moment = f"CAST({digits} || CASE WHEN substr(a.t, 11) ~ '[Zz+-]' THEN '' ELSE 'Z' END AS timestamptz)"
     sound = f"CASE WHEN a.t ~ {shape} AND substr(a.t, 1, 4) <> '0000' THEN CAST(substr(a.t, 9, 2) AS int) <= {last} END"
-    found = f"SELECT a.t, CASE WHEN {sound} THEN {moment} AT TIME ZONE 'UTC' END AS m FROM (SELECT rtrim({_PLAIN}) AS t OFFSET 0) a"
+    text = f"SELECT rtrim({_PLAIN}) AS t OFFSET 0"
+    found = f"SELECT a.t, CASE WHEN {sound} THEN {moment} AT TIME ZONE 'UTC' END AS m FROM ({text}) a"
     years = "u.m >= timestamp '0001-01-01' AND u.m < timestamp '9999-12-31' + CAST('1 day' AS interval)"
     shown = 'to_char(u.m, \'YYYY-MM-DD"T"HH24:MI:SS.US"Z"\')'
     return f"SELECT u.t, CASE WHEN {years} THEN {shown} END AS m FROM ({found} OFFSET 0) u"
@@ -337,7 +326,7 @@ POSTGRESQL = _PostgreSQL(
     text_keys="",
     day=_postgresql_day(),
     moment=_postgresql_moment(),
-    endless=f"COALESCE({_template(_PLAIN)} IN ('infinity', '-infinity'), TRUE)",
+    endless=f"COALESCE({_template(_PLAIN)} = '{{1}}', TRUE)",
     flag=f"CASE WHEN {{0}} IS NULL THEN {{1}} WHEN lower(btrim(CAST({{0}} AS text))) IN {_NO} "
     "OR btrim(CAST({0} AS text), ' 0.') = '' THEN 0 ELSE 1 END",
     whole="CASE WHEN CAST({0} AS text) ~ '^-?[0-9]{{1,19}}([.]0*)?$' THEN CASE WHEN CAST(CAST({0} AS text) AS numeric) "

@@ -92,7 +92,7 @@ class _Shadow:
         needed = shown | {c.name: c for c in self._table.columns if c.field in self._needed()}
         read = {name: self._read(column) for name, column in needed.items() if column.field not in self._derived}
         read |= {f"{field}#": f'h."{field}"' for field in keys}
-        read |= {f"{field}!": self._reading.endless.format(f'h."{field}"') for field in self._open_days()}
+        read |= {f"{field}!": self._reading.endless.format(f'h."{field}"', word) for field, word in self._open_days()}
         told = ", ".join(f'{text} AS "{name}"' for name, text in read.items())
         beside = f'LEFT JOIN {self._dialect.table(self._table.name)} x ON x."id" = {read["id"]}'
         inner = f"SELECT {told} FROM {self._source.rows} h {beside}"
@@ -103,15 +103,18 @@ class _Shadow:
         """Return the fields whose columns the conditions on a row look at, and other columns follow from."""
         required = {field for field in self._given if self._is_needed(field)}
         money = {"kind", "net", "gross", "payments", "issued_on"} if self._kind.name == "Invoice" else set()
-        days = set(self._open_days()) | (_DAYS if self._given >= _DAYS else set())
+        days = {field for field, _ in self._open_days()} | (_DAYS if self._given >= _DAYS else set())
         return ({"id", "state"} | required | money | days) & self._kind.shapes.keys() - self._derived
 
-    def _open_days(self) -> Iterator[str]:
-        """Yield the given days that stand for ever where there is none: one that cannot be read must not mean that."""
+    def _open_days(self) -> Iterator[tuple[str, str]]:
+        """Yield the given days of which none means for ever, and a server's word for it.
+
+        One that is given and cannot be read must not mean that: it would open rights.
+        """
         for field in sorted(self._given):
             shape = self._kind.shapes[field]
             if isinstance(shape, Day) and shape.unbounded:
-                yield field
+                yield field, "infinity" if shape.unbounded == "end" else "-infinity"
 
     def _keys(self, sort: type[IntKey | TextKey]) -> tuple[str, ...]:
         return tuple(field for field in sorted(self._given) if isinstance(self._source.columns.get(field), sort))
@@ -250,7 +253,7 @@ class _Shadow:
                 yield f'r."{field}" IS NOT NULL'
         if self._kind.name == "Invoice":
             yield "r.net_currency IS NOT NULL"
-        for field in self._open_days():
+        for field, _ in self._open_days():
             yield f'(r."{field}" IS NOT NULL OR r."{field}!")'
         if self._given >= _DAYS:
             yield "COALESCE(r.valid_from <= r.valid_until, TRUE)"
