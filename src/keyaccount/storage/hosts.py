@@ -77,10 +77,11 @@ class Reading:
         text, told = self.text.format(column), ", ".join(f"'{word}'" for word in words)
         return f"CASE WHEN {text} IN ({told}) THEN {text} ELSE {otherwise} END"
 
-    def currency(self, column: str) -> str:
-        """Read a currency."""
+    def currency(self, column: str, *, empty: bool) -> str:
+        """Read a currency, or with `empty` an empty text too: a field may hold one, an amount may not."""
         text = self.text.format(column)
-        return f"CASE WHEN {text} IN ({_CURRENCIES}) THEN {text} END"
+        told = f"'', {_CURRENCIES}" if empty else _CURRENCIES
+        return f"CASE WHEN {text} IN ({told}) THEN {text} END"
 
     def character(self, code: int) -> str:
         """Return a character that cannot stand in a statement."""
@@ -177,7 +178,7 @@ def _sqlite_moment() -> str:
     read = f"SELECT {_SQLITE_MOMENT} FROM ({_SQLITE_TEXT}) v WHERE {_SQLITE_SOUND}"
     return _template(
         f"CASE WHEN {quick} THEN replace({text}, ' ', 'T') || '.000000Z' "
-        f"WHEN {slow} THEN ({read} AND v.t BETWEEN '0001-01-04' AND '9999-12-29') END"
+        f"WHEN {slow} THEN ({read} AND {_SQLITE_MOMENT} BETWEEN '0001-01-03' AND '9999-12-30') END"
     )
 
 

@@ -130,7 +130,7 @@ class _Shadow:
             return "CAST(NULL AS TEXT)"
         if column.currency:
             own = column.name if column.name in self._found else "currency"
-            return self._reading.currency(f'h."{own}"')
+            return self._reading.currency(f'h."{own}"', empty=False)
         return self._theirs(column.field, column.shape)
 
     def _ours(self, column: Column) -> str:
@@ -178,7 +178,7 @@ class _Shadow:
     def _theirs_text(self, field: str, column: str, shape: Text) -> str:
         reading = self._reading
         if field == "currency":
-            return reading.currency(column)
+            return reading.currency(column, empty=True)
         text = reading.line(column, shape.limit) if shape.line else reading.passage(column, shape.limit)
         if shape.pattern is not None:  # a web address
             start = f"lower(substr({text}, 1, 8))"
