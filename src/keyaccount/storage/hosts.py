@@ -11,6 +11,7 @@ import attrs
 from keyaccount.money import CURRENCIES, SCALE
 
 _LARGEST = 10**16
+_DIGIT = "[0-9]"
 _CURRENCIES = ", ".join(f"'{code}'" for code in sorted(CURRENCIES))
 
 
@@ -26,7 +27,11 @@ class Reading:
     text_keys: str
     """That a column holds a text, which is found as it is; nothing where a host's texts do not compare with ours."""
     day: str
+    """A day, or that of a moment in UTC, as ISO 8601 writes them; nothing where the calendar has none such."""
     moment: str
+    """A moment, or the midnight of a day; one with an offset is brought to UTC, one without is in UTC."""
+    endless: str
+    """That a column gives no day, or says itself that there is none such: a server's own word for never."""
     flag: str
     whole: str
     list: str
@@ -72,10 +77,11 @@ class Reading:
         text, told = self.text.format(column), ", ".join(f"'{word}'" for word in words)
         return f"CASE WHEN {text} IN ({told}) THEN {text} ELSE {otherwise} END"
 
-    def currency(self, column: str) -> str:
-        """Read a currency."""
+    def currency(self, column: str, *, empty: bool) -> str:
+        """Read a currency, or with `empty` an empty text too: a field may hold one, an amount may not."""
         text = self.text.format(column)
-        return f"CASE WHEN {text} IN ('', {_CURRENCIES}) THEN {text} END"
+        told = f"'', {_CURRENCIES}" if empty else _CURRENCIES
+        return f"CASE WHEN {text} IN ({told}) THEN {text} END"
 
     def character(self, code: int) -> str:
         """Return a character that cannot stand in a statement."""
@@ -122,10 +128,147 @@ class _PostgreSQL(Reading):
         return f"chr({code})"
 
     def units(self, column: str, places: int) -> str:
-        """Read it from a NUMERIC, or what casts to one."""
-        number = f"CAST({column} AS numeric)"
+        """Read it from a column of numbers, or from a text that is one; only CASE keeps a cast from being too early."""
+        read = self._scaled(f"CAST({column} AS numeric)", places)
+        slow = self._slowly(column, places)
+        return f"CASE WHEN {_typed(column, *_NUMERIC)} THEN {read} WHEN {column} IS NOT NULL THEN {slow} END"
+
+    def _scaled(self, number: str, places: int) -> str:
         sound = f"abs({number}) <= 1000000000000 AND {number} = round({number}, {places})"
         return f"CASE WHEN {sound} THEN CAST({number} * {10**SCALE} AS bigint) END"
+
+    def _slowly(self, column: str, places: int) -> str:
+        """Read a number from text, written as it may be in SQLite too."""
+        read, large = (self._scaled("CAST(v.t AS numeric)", digits) for digits in (places, 0))
+        found = (
+            "CASE WHEN length(v.t) > 1000 THEN NULL "
+            f"WHEN v.t ~ '^-?([0-9]+([.][0-9]*)?|[.][0-9]+)$' THEN {read} "
+            f"WHEN v.t ~ '^-?[0-9]+([.][0-9]+)?[eE][+-][0-9]{{1,3}}$' THEN {large} END"
+        )
+        return f"(SELECT {found} FROM (SELECT btrim(CAST({column} AS text)) AS t OFFSET 0) v)"
+
+
+_NUMERIC = ("numeric", "bigint", "integer", "smallint", "real", "double precision")
+
+
+def _typed(column: str, *types: str) -> str:
+    """Say that a column of PostgreSQL has one of some types; each is a constant before the statement runs."""
+    named = ", ".join(f"CAST('{name}' AS regtype)" for name in types)
+    return f"pg_typeof({column}) IN ({named})"
+
+
+def _template(made: str) -> str:
+    """Make a template of SQL for the column `@`."""
+    return made.replace("{", "{{").replace("}", "}}").replace("@", "{0}")
+
+
+def _sqlite_day() -> str:
+    """Read a day: SQLite's own calendar knows it, once it has to reckon with it."""
+    text = "CAST(@ AS TEXT)"
+    quick = f"date({text}, '+0 days') = {text} AND {text} >= '0001'"
+    slow = f"{text} GLOB '{_DAY}*' AND date(substr({text}, 1, 10), '+0 days') = substr({text}, 1, 10)"
+    read = f"SELECT substr({_SQLITE_MOMENT}, 1, 10) FROM ({_SQLITE_TEXT}) v WHERE {_SQLITE_SOUND}"
+    return _template(f"CASE WHEN {quick} THEN {text} WHEN {slow} THEN ({read}) END")
+
+
+def _sqlite_moment() -> str:
+    text = "CAST(@ AS TEXT)"
+    quick = f"datetime({text}, '+0 days') = {text} AND {text} >= '0001-01-03' AND {text} < '9999-12-30'"
+    slow = f"{text} GLOB '{_DAY}*' AND date(substr({text}, 1, 10), '+0 days') = substr({text}, 1, 10)"
+    read = f"SELECT {_SQLITE_MOMENT} FROM ({_SQLITE_TEXT}) v WHERE {_SQLITE_SOUND}"
+    return _template(
+        f"CASE WHEN {quick} THEN replace({text}, ' ', 'T') || '.000000Z' "
+        f"WHEN {slow} THEN ({read} AND {_SQLITE_MOMENT} BETWEEN '0001-01-03' AND '9999-12-30') END"
+    )
+
+
+_TWO = _DIGIT * 2
+_DAY = f"{_TWO}{_TWO}-{_TWO}-{_TWO}"
+_OFFSET = f"*:{_TWO}*[+-]{_TWO}"
+_SQLITE_TEXT = (
+    f"SELECT CASE WHEN rtrim(@) GLOB '{_OFFSET}' THEN rtrim(@) || ':' || '00' WHEN rtrim(@) GLOB '{_OFFSET}{_TWO}' "
+    "THEN substr(rtrim(@), 1, length(rtrim(@)) - 2) || ':' || substr(rtrim(@), -2) ELSE rtrim(@) END AS t LIMIT 1"
+).replace("@", "CAST(@ AS TEXT)")
+"""A text whose offset is written as SQLite knows it; the limit keeps it from being put in the place of each mention."""
+_SQLITE_SOUND = (
+    f"(length(v.t) = 10 OR v.t GLOB '{_DAY}[T ]{_TWO}:{_TWO}*') AND substr(v.t, 12, 2) < '24' "
+    "AND v.t NOT GLOB '*.' AND v.t NOT GLOB '*.[^0-9]*' AND v.t >= '0001'"
+)
+_FRACTION = "CASE WHEN substr(v.t, 20, 1) = '.' THEN {0} ELSE {1} END"
+_BEHIND = "ltrim(substr(v.t, 21), '0123456789')"
+_SQLITE_MOMENT = (
+    f"replace(datetime({_FRACTION.format(f'substr(v.t, 1, 19) || {_BEHIND}', 'v.t')}), ' ', 'T') || '.' || "
+    f"""substr({_FRACTION.format(f"replace(substr(v.t, 21), {_BEHIND}, '')", "''")} || '000000', 1, 6) || 'Z'"""
+)
+"""A moment in UTC. SQLite reckons in thousandths, and rounds: the fraction is left as it is."""
+_PLAIN = "to_jsonb(@) #>> '{}'"
+"""A value of any of PostgreSQL's types as text; days and moments as ISO 8601 writes them, whatever a session wants."""
+
+
+def _postgresql_day() -> str:
+    """Read a day; only CASE keeps a cast from being made too early."""
+    kept = f"CASE WHEN {_PLAIN} ~ '^....-..-..(T[^ ]*)?$' THEN substr({_PLAIN}, 1, 10) COLLATE \"C\" END"
+    read = "CASE WHEN length(s.t) > 10 THEN substr(s.m, 1, 10) WHEN s.m IS NOT NULL THEN s.t END"
+    return _template(
+        f"CASE WHEN {_typed('@', 'date', 'timestamp')} THEN {kept} "
+        f'WHEN @ IS NOT NULL THEN (SELECT {read} COLLATE "C" FROM ({_postgresql_stamp()}) s) END'
+    )
+
+
+def _postgresql_moment() -> str:
+    return _template(
+        f'CASE WHEN @ IS NOT NULL THEN (SELECT s.m COLLATE "C" FROM ({_postgresql_stamp()}) s '
+        "WHERE s.m COLLATE \"C\" >= '0001-01-03' AND s.m COLLATE \"C\" < '9999-12-30') END"
+    )
+
+
+def _postgresql_stamp() -> str:
+    """Read a text as `t`, and as the moment `m` in UTC, in the same ways as SQLite does."""
+    sixty = "[0-5][0-9]"
+    zone = f"[Zz]|[+-](0[0-9]|1[0-4])(:?{sixty}(:{sixty})?)?"
+    time = f"([01][0-9]|2[0-3]):{sixty}(:{sixty}([.][0-9]+)?)?( *({zone}))?"
+    shape = f"'^[0-9]{{4}}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])([T ]{time})?$'"
+    month = "make_date(CAST(substr(a.t, 1, 4) AS int), CAST(substr(a.t, 6, 2) AS int), 1)"
+    last = f"extract(day FROM {month} + CAST('1 month' AS interval) - CAST('1 day' AS interval))"
+    digits = "regexp_replace(a.t, '([.][0-9]{6})[0-9]+', '\\1')"
+    moment = f"CAST({digits} || CASE WHEN substr(a.t, 11) ~ '[Zz+-]' THEN '' ELSE 'Z' END AS timestamptz)"
+    sound = f"CASE WHEN a.t ~ {shape} AND substr(a.t, 1, 4) <> '0000' THEN CAST(substr(a.t, 9, 2) AS int) <= {last} END"
+    text = f"SELECT rtrim({_PLAIN}) AS t OFFSET 0"
+    found = f"SELECT a.t, CASE WHEN {sound} THEN {moment} AT TIME ZONE 'UTC' END AS m FROM ({text}) a"
+    years = "u.m >= timestamp '0001-01-01' AND u.m < timestamp '9999-12-31' + CAST('1 day' AS interval)"
+    shown = 'to_char(u.m, \'YYYY-MM-DD"T"HH24:MI:SS.US"Z"\')'
+    return f"SELECT u.t, CASE WHEN {years} THEN {shown} END AS m FROM ({found} OFFSET 0) u"
+
+
+def _postgresql_json(start: str, empty: str) -> str:
+    """Read JSON that begins with a sign, from a column of JSON or of text; all else is read as empty.
+
+    PostgreSQL raises on text that is none, and before its version 16 cannot say so beforehand. So the text is looked
+    at: what is written as a value gives way to a sign of its own, from inside out, until one is left.
+    """
+    pair = r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    bare = f"regexp_replace(replace(v.t, '\\\\', ''), '{pair}', '', 'g')"
+    escaped = f"CASE WHEN strpos(v.t, '\\u') > 0 THEN {bare} !~ '\\\\u(0000|[dD][89a-fA-F])' ELSE TRUE END"
+    left = r"""regexp_replace(v.t, '"([^"\\\x01-\x1f]|\\(["\\/bfnrt]|u[0-9a-fA-F]{4}))*"', chr(1), 'g')"""
+    word = "-?(0|[1-9][0-9]*)([.][0-9]+)?([eE][+-]?[0-9]+)?|true|false|null"
+    left = rf"regexp_replace(regexp_replace({left}, '{word}', chr(2), 'g'), '[ \t\r\n]', '', 'g')"
+    value, pairs = r"[\x01\x02]", r"\x01:[\x01\x02]"
+    for _ in range(_DEPTH):
+        left = rf"regexp_replace({left}, '\[({value}(,{value})*)?\]|\{{({pairs}(,{pairs})*)?\}}', chr(2), 'g')"
+    clean = r"v.t !~ '[\x01-\x08\x0b\x0c\x0e-\x1f]'"
+    sound = f"CASE WHEN {_typed('@', 'json')} THEN TRUE WHEN {clean} THEN {left} = chr(2) END"
+    begun = rf"v.t ~ '^[ \t\r\n]*\{start}'"
+    slowly = f"CASE WHEN {begun} THEN CASE WHEN {escaped} THEN CASE WHEN {sound} THEN v.t END END END"
+    slowly = f"(SELECT {slowly} FROM (SELECT CAST(@ AS text) AS t OFFSET 0) v)"
+    quick = f"CASE WHEN substr(CAST(@ AS text), 1, 1) = '{start}' THEN CAST(@ AS text) END"
+    read = f"CASE WHEN {_typed('@', 'jsonb')} THEN {quick} WHEN @ IS NOT NULL THEN {slowly} END"
+    return _template(f"COALESCE({read}, '{empty}')")
+
+
+_DEPTH = 6
+"""How many lists and objects may stand in one another in JSON in a column of text of PostgreSQL."""
+_NO = ("", "0", "false", "f", "no", "n", "off")
+"""How programs write that a flag is not set, in any case."""
 
 
 _SPECIAL = "\u00df\u0130\u0149\u017f\u037e\u1e9a\u1e9e\u1fef\u212a\ufb00\ufb01\ufb02\ufb03\ufb04\ufb05\ufb06"
@@ -147,14 +290,11 @@ SQLITE = _SQLite(
     unprinted="({0} GLOB '*[' || char(1) || '-' || char(8) || char(11) || char(12) || char(14) || '-' || char(31) || "
     "char(127) || '-' || char(159) || ']*')",
     text_keys="typeof({0}) = 'text'",
-    day="CASE WHEN date(substr(CAST({0} AS TEXT), 1, 10)) = substr(CAST({0} AS TEXT), 1, 10) "
-    "AND substr(CAST({0} AS TEXT), 1, 4) >= '0001' THEN substr(CAST({0} AS TEXT), 1, 10) END",
-    moment="CASE WHEN datetime(substr(CAST({0} AS TEXT), 1, 19)) IS NOT NULL AND length(CAST({0} AS TEXT)) >= 19 "
-    "AND substr(CAST({0} AS TEXT), 1, 4) >= '0001' "
-    "THEN substr(CAST({0} AS TEXT), 1, 10) || 'T' || substr(CAST({0} AS TEXT), 12, 8) || '.' || "
-    "substr(rtrim(substr(CAST({0} AS TEXT), 21), 'Zz') || '000000', 1, 6) || 'Z' END",
-    flag="CASE WHEN {0} IS NULL THEN {1} "
-    "WHEN CAST({0} AS TEXT) IN ('0', '0.0', '', 'false', 'f', 'no') THEN 0 ELSE 1 END",
+    day=_sqlite_day(),
+    moment=_sqlite_moment(),
+    endless="{0} IS NULL",
+    flag=f"CASE WHEN {{0}} IS NULL THEN {{1}} WHEN lower(trim(CAST({{0}} AS TEXT))) IN {_NO} "
+    "OR trim(CAST({0} AS TEXT), ' 0.') = '' THEN 0 ELSE 1 END",
     whole="CASE WHEN typeof({0}) = 'integer' AND {0} BETWEEN {1} AND {2} THEN {0} ELSE {3} END",
     list="(SELECT CASE WHEN json_valid(v.t) AND json_type(v.t) = 'array' THEN v.t ELSE '[]' END "
     "FROM (SELECT CAST({0} AS TEXT) AS t LIMIT 1) v)",
@@ -170,8 +310,10 @@ SQLITE = _SQLite(
     payments="(SELECT json_group_array(json_object('paid_on', p.d, 'amount', json_object('amount', p.a, "
     "'currency', p.c))) FROM (SELECT {day} AS d, CAST(COALESCE(json_extract(e.value, '$.amount.amount'), "
     "json_extract(e.value, '$.amount')) AS TEXT) AS a, COALESCE(json_extract(e.value, '$.amount.currency'), "
-    "{currency}) AS c FROM json_each({list}) e WHERE e.type = 'object') p WHERE p.d IS NOT NULL AND p.c = {currency} "
-    "AND {units} IS NOT NULL AND p.a NOT GLOB '*[eE]*')",
+    "{currency}) AS c FROM json_each({list}) e WHERE e.type = 'object' AND COALESCE(json_type(e.value, "
+    "'$.amount.amount'), json_type(e.value, '$.amount')) IN ('text', 'integer', 'real')) p WHERE p.d IS NOT NULL "
+    "AND p.c = {currency} AND length(p.a) <= 60 AND (p.a GLOB '[0-9]*' OR p.a GLOB '-[0-9]*') AND p.a NOT GLOB "
+    "'*[^0-9.-]*' AND p.a NOT GLOB '?*-*' AND p.a NOT GLOB '*.*.*' AND p.a NOT GLOB '*.' AND {units} IS NOT NULL)",
     settled="(SELECT CASE WHEN {total} - COALESCE(SUM(p.a), 0) = 0 THEN COALESCE(MAX(CASE WHEN {total} - p.run = 0 "
     "AND p.a <> 0 THEN p.d END), {issued}) END FROM (SELECT q.a, q.d, SUM(q.a) OVER (ORDER BY q.d, "
     "q.n ROWS UNBOUNDED PRECEDING) AS run FROM (SELECT {units} AS a, json_extract(e.value, '$.paid_on') AS d, "
@@ -183,14 +325,15 @@ POSTGRESQL = _PostgreSQL(
     control="({0} ~ '[\\x01-\\x1f\\x7f-\\x9f]')",
     unprinted="({0} ~ '[\\x01-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f]')",
     text_keys="",
-    day="CASE WHEN CAST({0} AS date) BETWEEN date '0001-01-01' AND date '9999-12-31' "
-    "THEN to_char(CAST({0} AS date), 'YYYY-MM-DD') COLLATE \"C\" END",
-    moment="CASE WHEN CAST({0} AS date) BETWEEN date '0001-01-03' AND date '9999-12-29' "
-    'THEN to_char(CAST({0} AS timestamp), \'YYYY-MM-DD"T"HH24:MI:SS.US"Z"\') COLLATE "C" END',
-    flag="CASE WHEN {0} IS NULL THEN {1} WHEN CAST({0} AS text) IN ('0', '', 'false', 'f', 'no') THEN 0 ELSE 1 END",
-    whole="CASE WHEN CAST({0} AS numeric) BETWEEN {1} AND {2} THEN CAST({0} AS bigint) ELSE {3} END",
-    list="CASE WHEN json_typeof(CAST({0} AS json)) = 'array' THEN CAST({0} AS text) ELSE '[]' END",
-    mapping="CASE WHEN json_typeof(CAST({0} AS json)) = 'object' THEN CAST({0} AS text) ELSE '{{}}' END",
+    day=_postgresql_day(),
+    moment=_postgresql_moment(),
+    endless=f"COALESCE({_template(_PLAIN)} = '{{1}}', TRUE)",
+    flag=f"CASE WHEN {{0}} IS NULL THEN {{1}} WHEN lower(btrim(CAST({{0}} AS text))) IN {_NO} "
+    "OR btrim(CAST({0} AS text), ' 0.') = '' THEN 0 ELSE 1 END",
+    whole="CASE WHEN CAST({0} AS text) ~ '^-?[0-9]{{1,19}}([.]0*)?$' THEN CASE WHEN CAST(CAST({0} AS text) AS numeric) "
+    "BETWEEN {1} AND {2} THEN CAST(CAST(CAST({0} AS text) AS numeric) AS bigint) ELSE {3} END ELSE {3} END",
+    list=_postgresql_json("[", "[]"),
+    mapping=_postgresql_json("{", "{}"),
     texts="(SELECT COALESCE(CAST(json_agg(e.value) AS text), '[]') "
     "FROM json_array_elements_text(CAST({0} AS json)) e(value) "
     "WHERE trim(e.value) <> '' AND length(e.value) <= {1})",
@@ -204,7 +347,7 @@ POSTGRESQL = _PostgreSQL(
     "'amount', e.value ->> 'amount') AS a, COALESCE(e.value -> 'amount' ->> 'currency', {currency}) AS c, e.n "
     "FROM json_array_elements(CAST({list} AS json)) WITH ORDINALITY e(value, n) "
     "WHERE json_typeof(e.value) = 'object') p WHERE p.d IS NOT NULL AND p.c = {currency} "
-    "AND p.a ~ '^-?[0-9]+(\\.[0-9]+)?$' AND {units} IS NOT NULL)",
+    "AND length(p.a) <= 60 AND p.a ~ '^-?[0-9]+(\\.[0-9]+)?$' AND {units} IS NOT NULL)",
     settled="(SELECT CASE WHEN {total} - COALESCE(SUM(p.a), 0) = 0 THEN COALESCE(MAX(CASE WHEN {total} - p.run = 0 "
     "AND p.a <> 0 THEN p.d END), {issued}) END FROM (SELECT q.a, q.d, SUM(q.a) OVER (ORDER BY q.d, "
     "q.n ROWS UNBOUNDED PRECEDING) AS run FROM (SELECT {units} AS a, e.value ->> 'paid_on' AS d, e.n "

@@ -92,6 +92,7 @@ class _Shadow:
         needed = shown | {c.name: c for c in self._table.columns if c.field in self._needed()}
         read = {name: self._read(column) for name, column in needed.items() if column.field not in self._derived}
         read |= {f"{field}#": f'h."{field}"' for field in keys}
+        read |= {f"{field}!": self._reading.endless.format(f'h."{field}"', word) for field, word in self._open_days()}
         told = ", ".join(f'{text} AS "{name}"' for name, text in read.items())
         beside = f'LEFT JOIN {self._dialect.table(self._table.name)} x ON x."id" = {read["id"]}'
         inner = f"SELECT {told} FROM {self._source.rows} h {beside}"
@@ -102,8 +103,18 @@ class _Shadow:
         """Return the fields whose columns the conditions on a row look at, and other columns follow from."""
         required = {field for field in self._given if self._is_needed(field)}
         money = {"kind", "net", "gross", "payments", "issued_on"} if self._kind.name == "Invoice" else set()
-        days = _DAYS if self._given >= _DAYS else set()
+        days = {field for field, _ in self._open_days()} | (_DAYS if self._given >= _DAYS else set())
         return ({"id", "state"} | required | money | days) & self._kind.shapes.keys() - self._derived
+
+    def _open_days(self) -> Iterator[tuple[str, str]]:
+        """Yield the given days of which none means for ever, and a server's word for it.
+
+        One that is given and cannot be read must not mean that: it would open rights.
+        """
+        for field in sorted(self._given):
+            shape = self._kind.shapes[field]
+            if isinstance(shape, Day) and shape.unbounded:
+                yield field, "infinity" if shape.unbounded == "end" else "-infinity"
 
     def _keys(self, sort: type[IntKey | TextKey]) -> tuple[str, ...]:
         return tuple(field for field in sorted(self._given) if isinstance(self._source.columns.get(field), sort))
@@ -119,7 +130,7 @@ class _Shadow:
             return "CAST(NULL AS TEXT)"
         if column.currency:
             own = column.name if column.name in self._found else "currency"
-            return self._reading.currency(f'h."{own}"')
+            return self._reading.currency(f'h."{own}"', empty=False)
         return self._theirs(column.field, column.shape)
 
     def _ours(self, column: Column) -> str:
@@ -167,7 +178,7 @@ class _Shadow:
     def _theirs_text(self, field: str, column: str, shape: Text) -> str:
         reading = self._reading
         if field == "currency":
-            return reading.currency(column)
+            return reading.currency(column, empty=True)
         text = reading.line(column, shape.limit) if shape.line else reading.passage(column, shape.limit)
         if shape.pattern is not None:  # a web address
             start = f"lower(substr({text}, 1, 8))"
@@ -191,6 +202,8 @@ class _Shadow:
             return f"CASE WHEN {same} THEN CASE WHEN r.kind = 'credit note' THEN abs({column}) ELSE {column} END END"
         if kind.name == "Invoice" and name == "payments" and name in self._given:
             return self._payments()
+        if isinstance(kind.shapes.get(name), Amount) and name in self._given:
+            return f'CASE WHEN r."{name}_currency" IS NOT NULL THEN {column} END'
         if name == "closed_on" and kind.name == "Opportunity" and name in self._given:
             return f"CASE WHEN r.state <> 'open' THEN {column} END"
         return column
@@ -240,6 +253,8 @@ class _Shadow:
                 yield f'r."{field}" IS NOT NULL'
         if self._kind.name == "Invoice":
             yield "r.net_currency IS NOT NULL"
+        for field, _ in self._open_days():
+            yield f'(r."{field}" IS NOT NULL OR r."{field}!")'
         if self._given >= _DAYS:
             yield "COALESCE(r.valid_from <= r.valid_until, TRUE)"
 
