@@ -78,7 +78,7 @@ LEAKS = (
     ),
     Leak(
         "the employer's phone found by search",
-        "desk.py",
+        "searching.py",
         "view.query(Position, searching=text, limit=limit)",
         "view.trusted().query(Position, searching=text, limit=limit)",
         "a position is seen only with its organisation",
@@ -99,14 +99,14 @@ LEAKS = (
     ),
     Leak(
         "suggestions over hidden organisations",
-        "desk.py",
+        "searching.py",
         "view.query(Organisation, searching=text, limit=limit)",
         "view.trusted().query(Organisation, searching=text, limit=limit)",
         "suggestions are computed over readable rows",
     ),
     Leak(
         "ranking before restriction",
-        "desk.py",
+        "searching.py",
         "view.query(Contact, searching=text, limit=limit)",
         "view.query(Contact, searching=text, id=one_of([row.key for row in view.trusted().find("
         "Contact, searching=text, limit=limit)]))",
@@ -252,7 +252,7 @@ LEAKS = (
     ),
     Leak(
         "version in the clash of an id",
-        "gate.py",
+        "gate_drafts.py",
         "raise ConflictError(kind.name, given.key, 0 if seen else None, seen.version if seen else None)",
         "raise ConflictError(kind.name, given.key, 0, stored.version)",
         "an id that exists unseen fails with one fixed text",
@@ -319,8 +319,8 @@ LEAKS = (
     Leak(
         "a right guess of a masked reference",
         "gate.py",
-        "_authorise(view, [draft for draft in drafts if draft.creates or draft.changed])",
-        "_authorise(view, written)",
+        "authorise(view, [draft for draft in drafts if draft.creates or draft.changed])",
+        "authorise(view, written)",
         "naming a hidden reference fails alike whether or not it is the one that is masked",
     ),
     Leak(
