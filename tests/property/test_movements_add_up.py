@@ -58,7 +58,10 @@ def worth(rows: list[ka.Contract], day: date, on: date) -> Fraction:
     for row in rows:
         if contracts.state(row, rows, on=on) == "draft":
             continue
-        named = [one for one in rows if row.id in one.predecessor_ids and one.signed_on and one.signed_on <= on]
+        named = [
+            one for one in rows if row.id in one.predecessor_ids and one.signed_on and one.signed_on <= on
+            if forward(row, one)
+        ]  # fmt: skip
         follows = named or [by_id[id] for id in after.get(row.id, ())]
         starts = [one.starts_on for one in follows if not one.add_on and one.starts_on and ever(one, on)]
         last = row.last_day if row.terminated_on is None or row.terminated_on <= on else untold(row).last_day
@@ -67,6 +70,13 @@ def worth(rows: list[ka.Contract], day: date, on: date) -> Fraction:
         if row.starts_on <= day <= min(last or date.max, stop):
             total += contracts.yearly_value(row) or 0
     return total
+
+
+def forward(row: ka.Contract, after: ka.Contract) -> bool:
+    """Say whether a contract that names another can follow it: it starts no earlier, and is not named by it."""
+    if row.starts_on is None or after.starts_on is None or after.starts_on > row.starts_on:
+        return True
+    return after.starts_on == row.starts_on and after.id not in row.predecessor_ids
 
 
 def ever(row: ka.Contract, on: date) -> bool:
