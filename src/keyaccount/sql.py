@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from keyaccount.desk import Desk
-from keyaccount.errors import MissingExtra, StorageUnavailable, ValidationError
+from keyaccount.errors import MissingExtra, StorageDamaged, StorageUnavailable, ValidationError
 
 try:
     import sqlalchemy as sa
@@ -148,8 +148,12 @@ class Overlay(SQLStorage):
         """Find or make our tables, and look at the columns that the sources yield."""
         self._sources = by_kind(sources)
         super().__init__(target, schema=schema, prefix=prefix, create=create, patience=patience)
-        with self._way.opened(write=False) as executor, executor.documented():
-            self.reading = overlaid(self._sources.values(), self.dialect, executor.columns)
+        try:
+            with self._way.opened(write=False) as executor, executor.documented():
+                self.reading = overlaid(self._sources.values(), self.dialect, executor.columns)
+        except StorageDamaged as error:  # what is not there is the host's, and not ours
+            told = str(getattr(error.__cause__, "orig", error)).partition("\n")[0]
+            raise StorageUnavailable(f"the SELECT of a source cannot be run: {told}") from error
 
     def _unit_on(self, executor: Executor) -> SQLUnit:
         return OverlayUnit(executor, self.reading)

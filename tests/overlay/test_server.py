@@ -99,3 +99,23 @@ def test_fields_of_ours_are_kept_beside(book: ka.Book) -> None:
         office.put(attrs.evolve(acme, name="ACME SE"))
     assert office.put(attrs.evolve(acme, sector="steel")).version == 2
     assert [row.id for row in office.find(ka.Organisation, sector="steel")] == ["1"]
+
+
+@pytest.mark.parametrize("database", ["SQLite", "PostgreSQL"])
+@pytest.mark.parametrize(
+    ("select", "error", "said"),
+    [
+        ("SELECT id, name FROM nowhere", ka.StorageUnavailable, "nowhere"),
+        ("SELECT id, nope AS name FROM (SELECT 1 AS id) x", ka.StorageUnavailable, "nope"),
+        ("SELECT 1 AS id, 'a' AS name, 'b' AS name", ka.ValidationError, "name"),
+    ],
+)
+def test_a_select_that_cannot_be_read_is_the_hosts(
+    database: str, select: str, error: type[Exception], said: str
+) -> None:
+    """A table or column that is not there is no damage of ours; a column that stands there twice is refused."""
+    engine = sa.create_engine("sqlite://") if database == "SQLite" else postgres.engine()
+    source = Source(ka.Organisation, select, columns={"id": IntKey()})
+    with pytest.raises(error, match=said):
+        Overlay(engine, [source], prefix=f"k{os.getpid()}_")
+    engine.dispose()

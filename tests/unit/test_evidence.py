@@ -76,6 +76,7 @@ def test_a_copy_goes_its_own_way() -> None:
     some.extend(["later"])
     assert other.told() == told == tuple(names())
     assert len(some.told()) == NUMBER + 1
+    assert told == tuple(names())  # still
 
 
 def test_what_was_left_out_keeps_its_reason() -> None:

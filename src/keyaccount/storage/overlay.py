@@ -8,6 +8,7 @@ those of every other row. The host's fields have no history here.
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
@@ -37,8 +38,17 @@ def overlaid(sources: Iterable[Source], dialect: Dialect, columns: Callable[[str
 
     `columns` says which columns a SELECT yields. Raises ValidationError for those that are no field.
     """
-    found = [shadow(source, columns(source.rows), dialect) for source in sources]
+    found = [shadow(source, _once_each(source, columns(source.rows)), dialect) for source in sources]
     return attrs.evolve(dialect, sources=(*found, *items(found, dialect)))
+
+
+def _once_each(source: Source, names: Collection[str]) -> Collection[str]:
+    """Refuse a SELECT that yields a column twice: nobody could say which one is read."""
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
+    if twice:
+        named = f"Source of {source.kind.name}"
+        raise ValidationError.of(named, "select", ", ".join(twice), "stands there twice; name each column once")
+    return names
 
 
 class OverlayUnit(SQLUnit):

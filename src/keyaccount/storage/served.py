@@ -53,7 +53,7 @@ class ServedExecutor:
     def columns(self, rows: str) -> list[str]:
         """Return the names of the columns that a SELECT in brackets yields."""
         found = self.connection.execute(statement(f"SELECT * FROM {rows} h LIMIT 0"), execution_options=_AT_ONCE)
-        return list(found.keys())
+        return [column[0] for column in found.cursor.description] if found.cursor is not None else []
 
     def insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Put rows into a table.
