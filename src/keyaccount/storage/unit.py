@@ -391,4 +391,4 @@ def _arranged(query: Query, found: list[Entity]) -> list[Entity]:
 def entities(kind: Kind, rows: Iterable[Sequence[Any]]) -> list[Entity]:
     """Put records together from rows of the fields that are shown."""
     cls: Any = kind.cls
-    return list(map(assembler(cls, tuple(shown_fields(kind))), rows))
+    return assembler(cls, tuple(shown_fields(kind)))(rows)
