@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import attrs
 
@@ -115,8 +115,7 @@ class Window:
     end: date | None = None
 
 
-@attrs.frozen
-class Total:
+class Total(NamedTuple):
     """What the rows that share the values of the grouping fields come to.
 
     `count` is the number of all of them. `counts` and `sums` have one place for each window asked for, and without
@@ -126,7 +125,7 @@ class Total:
     """
 
     key: tuple[Any, ...]
-    count: int
+    count: int  # type: ignore[assignment]  # which hides tuple.count
     counts: tuple[int, ...] = ()
     sums: tuple[tuple[int, ...], ...] = ()
     lows: tuple[Any, ...] = ()

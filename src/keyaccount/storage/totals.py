@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import repeat
 from typing import Any
 
 import attrs
 
 from keyaccount.catalogue import Kind
-from keyaccount.codec import reader_of
+from keyaccount.codec import read_column, reader_of
 from keyaccount.queries import Total, Window, key_order
 from keyaccount.shapes import Many
 
@@ -27,21 +28,21 @@ class Totals:
 
         A row holds its key, the number of rows, for each window their number and sums, and both ends of each extreme.
         """
+        columns = list(zip(*rows, strict=True))
+        if not columns:
+            return []
         first, wide = len(self.by) + 1, 1 + len(self.sums) * (2 if halves else 1)
         last = first + wide * (len(self.windows) or 1)
-        keys, ends = ([_reader(kind, field) for field in fields] for fields in (self.by, self.extremes))
-        found = [
-            Total(
-                _read_all(keys, row[: first - 1]),
-                row[first - 1],
-                tuple(row[first:last:wide]),
-                tuple(_added(row[at + 1 : at + wide], halves=halves) for at in range(first, last, wide)),
-                _read_all(ends, row[last::2]),
-                _read_all(ends, row[last + 1 :: 2]),
-            )
-            for row in rows
-        ]
-        return sorted(found, key=lambda total: key_order(total.key))
+        keys = [_read(kind, field, column) for field, column in zip(self.by, columns, strict=False)]
+        ends = [_read(kind, field, column) for field, column in zip(_twice(self.extremes), columns[last:], strict=True)]
+        inside = [_added(columns[at + 1 : at + wide], halves=halves) for at in range(first, last, wide)]
+        counts, whole = columns[first:last:wide], columns[first - 1]
+        lows, highs, size = ends[::2], ends[1::2], len(whole)
+        in_windows = _across([_across(sums, size) for sums in inside], size)
+        told = (_across(keys, size), whole, _across(counts, size), in_windows, _across(lows, size), _across(highs, size))
+        found = list(map(Total, *told))
+        places = list(zip(*map(_places, keys), strict=True))
+        return [found[n] for n in sorted(range(size), key=places.__getitem__)] if keys else found
 
 
 _HALF = 32
@@ -53,19 +54,33 @@ def parts(field: str, *, halves: bool) -> tuple[str, ...]:
     return (f"{column} >> {_HALF}", f"{column} & {(1 << _HALF) - 1}") if halves else (column,)
 
 
-def _added(sums: Sequence[Any], *, halves: bool) -> tuple[int, ...]:
-    """Return the sums of a window; nothing adds up to 0, and two halves to the whole."""
+def _added(columns: Sequence[Sequence[Any]], *, halves: bool) -> list[list[int]]:
+    """Return the sums of a window, a column for each field; nothing adds up to 0, and two halves to the whole."""
     if halves:
-        pairs = zip(sums[::2], sums[1::2], strict=True)
-        return tuple((int(high or 0) << _HALF) + int(low or 0) for high, low in pairs)
-    return tuple(int(one or 0) for one in sums)
+        pairs = zip(columns[::2], columns[1::2], strict=True)
+        return [
+            [(int(top or 0) << _HALF) + int(low or 0) for top, low in zip(*pair, strict=True)] for pair in pairs
+        ]
+    return [[int(one or 0) for one in column] for column in columns]
 
 
-def _reader(kind: Kind, field: str) -> Callable[[Any], Any] | None:
+def _read(kind: Kind, field: str, column: Sequence[Any]) -> Sequence[Any]:
     shape = kind.shapes[field]
-    return reader_of(shape.item if isinstance(shape, Many) else shape)
+    reader = reader_of(shape.item if isinstance(shape, Many) else shape)
+    return column if reader is None else read_column(reader, column)
 
 
-def _read_all(readers: Sequence[Callable[[Any], Any] | None], values: Sequence[Any]) -> tuple[Any, ...]:
-    read = zip(readers, values, strict=True)
-    return tuple([value if reader is None or value is None else reader(value) for reader, value in read])
+def _twice(fields: Iterable[str]) -> Iterator[str]:
+    """Yield each field for its lowest, and for its highest value."""
+    for field in fields:
+        yield from (field, field)
+
+
+def _across(columns: Sequence[Iterable[Any]], size: int) -> Iterable[tuple[Any, ...]]:
+    """Return the rows of some columns; of none as many empty ones."""
+    return zip(*columns, strict=True) if columns else repeat((), size)
+
+
+def _places(column: Sequence[Any]) -> Sequence[Any]:
+    """Return what a column is sorted by; text, as most keys are, by itself."""
+    return column if set(map(type, column)) == {str} else [key_order((value,)) for value in column]
