@@ -211,6 +211,13 @@ def check_totals(
         raise ValidationError(problems)
 
 
+def check_fields(kind: Kind, fields: Collection[str]) -> None:
+    """Refuse what is no field of a kind, with every mistake; each adapter asks here before it answers."""
+    problems = list(_refused_fields(kind, fields, lambda _: True, ""))
+    if problems:
+        raise ValidationError(problems)
+
+
 def _refused_fields(kind: Kind, fields: Iterable[str], fits: Callable[[Shape], bool], reason: str) -> Iterator[Problem]:
     for field in fields:
         shape = kind.shapes.get(field)

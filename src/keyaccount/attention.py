@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from fractions import Fraction
+from functools import partial
 from itertools import islice
 from typing import Literal, Unpack
 
@@ -130,7 +131,8 @@ def days_since_contact(
     found = last_contacts(activities, on=on, per=per, positions=positions, zone=zone, **options)
     names = sorted(found.keys() | _known(question, per))
     whole = _talked_to(names, found, question, per)
-    return Figures(tuple(_since(name, found.get(name), question, per) for name in names), whole)
+    rows = (Figure.later(name, partial(_since, name, found.get(name), question, per)) for name in names)
+    return Figures(tuple(rows), whole)
 
 
 def _known(question: Question, per: Per) -> set[str]:

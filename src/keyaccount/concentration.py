@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from fractions import Fraction
+from functools import partial
 from typing import NamedTuple, Unpack
 
 import attrs
@@ -126,11 +127,11 @@ class _Market:
         )
         if not total:
             return attrs.evolve(figure, reason="nothing was turned over")
-        index = sum((Fraction(one.units) / total) ** 2 for one in counted)
+        index = Fraction(sum(one.units**2 for one in counted)) / total**2
         return attrs.evolve(
             figure,
-            value=Fraction(index),
-            beside=FrozenMap(dict(self._beside(counted, total, Fraction(index)))),
+            value=index,
+            beside=FrozenMap(dict(self._beside(counted, total, index))),
             parts=Figures(tuple(self._shares(counted, total))),
         )
 
@@ -152,17 +153,20 @@ class _Market:
         exact = [units for _, _, units in rows]
         shown = rounded_together(exact, whole) if self.question.by != "group" else [self._money(u) for u in exact]
         for (name, units, amount), sum_ in zip(rows, shown, strict=True):
-            yield attrs.evolve(
-                _bare(self.question),
-                name="Share of turnover",
-                value=Fraction(amount) / total,
-                numerator=sum_,
-                denominator=whole,
-                definition="net turnover divided by that of all counted",
-                records=Records(self.trace.ids(units, WINDOW, self.currency)),
-                accounts=Records(units),
-                part=name,
-            )
+            yield Figure.later(name, partial(self._share, name, units, sum_, whole, Fraction(amount) / total))
+
+    def _share(self, name: str, units: tuple[str, ...], sum_: Money, whole: Money, share: Fraction) -> Figure:
+        return attrs.evolve(
+            _bare(self.question),
+            name="Share of turnover",
+            value=share,
+            numerator=sum_,
+            denominator=whole,
+            definition="net turnover divided by that of all counted",
+            records=Records(self.trace.ids(units, WINDOW, self.currency)),
+            accounts=Records(units),
+            part=name,
+        )
 
 
 def _parts(counted: Iterable[_Holder]) -> list[tuple[str, tuple[str, ...], Units]]:

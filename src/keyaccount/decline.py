@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 from typing import Literal, NamedTuple, Unpack
 
 import attrs
@@ -28,6 +29,7 @@ from keyaccount.turnover import (
     by_unit,
     decided_on,
     in_each_currency,
+    in_order,
     money,
     turnover,
 )
@@ -101,7 +103,8 @@ def decline_of(
     rows = by_unit(found, question, decided_on(question))
     trace = Trace.of(found, rows, question)
     asking = _Asking(question, trace, limit, minimum_base, _DECLINE[month])
-    return Figures(tuple(asking.row(one) for one in rows), asking.whole(rows))
+    whole = asking.whole(rows)
+    return Figures(tuple(Figure.later(one.unit, partial(asking.row, one)) for one in rows), whole)
 
 
 def _limit(share: Fraction | Decimal | int) -> Fraction:
@@ -198,7 +201,7 @@ class _Asking:
         for one in rows:
             if not one.amounts:
                 excluded.append(Excluded(one.unit, self.judged((), None).reason or ""))
-            for currency, units in sorted(one.amounts.items()):
+            for currency, units in in_order(one.amounts):
                 found = self.judged(units, currency)
                 if found.share is None:
                     excluded.append(Excluded(one.unit, found.reason or ""))

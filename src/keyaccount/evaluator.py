@@ -41,6 +41,11 @@ def in_order(query: Query, rows: Iterable[Entity]) -> Iterator[Entity]:
     return (row for _, row in keyed)
 
 
+def columns_of(rows: Iterable[Entity], fields: Sequence[str]) -> list[tuple[Any, ...]]:
+    """Return some fields alone of each record."""
+    return [tuple([getattr(row, field) for field in fields]) for row in rows]
+
+
 def total(
     query: Query,
     rows: Rows,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 import attrs
 
@@ -44,8 +44,32 @@ class Records(Result):
     denominator: Sequence[str] = ()
 
 
+class _Later:
+    """A record of which somebody may never look at more than its name: its fields are filled when it is asked for one.
+
+    A desk of ten thousand accounts makes as many figures for each metric, and most are never looked at.
+    """
+
+    __slots__ = ("_filled_by",)
+
+    if not TYPE_CHECKING:  # what is no field is still a mistake
+
+        def __getattr__(self, name: str) -> Any:
+            """Fill what was left open, and return the field asked for."""
+            fields = attrs.fields_dict(type(self))
+            if name not in fields:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            make = self._filled_by
+            if make is not None:  # as it is where another thread was faster
+                made = make()
+                for field in fields:
+                    object.__setattr__(self, field, getattr(made, field))
+                object.__setattr__(self, "_filled_by", None)
+            return object.__getattribute__(self, name)
+
+
 @attrs.frozen(repr=False)
-class Figure(Result):
+class Figure(_Later, Result):
     """A metric's value and everything needed to believe it.
 
     `value` is exact (a share is a `Fraction`); None with a `reason` where there was nothing to count. `records` are
@@ -73,6 +97,14 @@ class Figure(Result):
     parts: Figures | None = None
     beside: Mapping[str, Value] = FrozenMap()
     remarks: tuple[str, ...] = ()
+
+    @classmethod
+    def later(cls, part: str, make: Callable[[], Figure]) -> Figure:
+        """Return the figure of a part, which is made when somebody looks at it; `make` must not fail."""
+        figure = object.__new__(cls)
+        object.__setattr__(figure, "part", part)
+        object.__setattr__(figure, "_filled_by", make)
+        return figure
 
     def explain(self) -> str:
         """Return the figure as text: the value, both sides with their records, what was left out, and what it means."""

@@ -22,10 +22,11 @@ from keyaccount.model.renewals import Renewal
 from keyaccount.model.sales import Opportunity
 from keyaccount.queries import Query, Window, above, at_least, at_most, between, is_none, one_of
 from keyaccount.renewals import state_on
-from keyaccount.rosters import is_customer, known_of
+from keyaccount.responsible import Known
+from keyaccount.rosters import is_customer, known_accounts, known_of
 from keyaccount.turnover import Basis, Find, Flow, Turnover, checked_basis
 from keyaccount.values import FrozenMap
-from keyaccount.view import View, by_id
+from keyaccount.view import View
 
 Document: TypeAlias = type[Invoice] | type[Order]
 A = TypeVar("A", Activity, Opportunity)
@@ -42,7 +43,7 @@ class Again(Protocol):
 class Customers:
     """The accounts that metrics are about, and what is known of them."""
 
-    organisations: Mapping[str, Organisation]
+    organisations: Mapping[str, Known]
     accounts: Accounts
 
     def has(self, account: str | None) -> bool:
@@ -55,11 +56,11 @@ def customers(view: View, also: Iterable[str] = (), asked: Mapping[str, Any] = F
 
     `asked` are the options of the call. Who manages an account, and in which groups it is, is read where they need it.
     """
-    found = dict(by_id(view.find(Organisation, relationships="customer")))
+    by, per = asked.get("by"), asked.get("per")
+    found = known_accounts(view, by, relationships="customer")
     further = {*also, *(row.parent_id for row in found.values() if row.parent_id)} - found.keys()
     if further:
-        found |= by_id(view.find(Organisation, id=above(sorted(further))))
-    by, per = asked.get("by"), asked.get("per")
+        found |= known_accounts(view, by, id=above(sorted(further)))
     own = by is None or (isinstance(by, str) and by in _OWN_DIMENSIONS)
     alone = own and asked.get("group") is None and not (isinstance(per, str) and per == "group")
     return Customers(found, Accounts.of(found.values()) if alone else known_of(view, found)[0])

@@ -16,6 +16,7 @@ from keyaccount.asking import (
     at_most,
     below,
     between,
+    check_fields,
     check_totals,
     conditions,
     cursor,
@@ -28,7 +29,7 @@ from keyaccount.asking import (
     place,
     resume,
 )
-from keyaccount.evaluator import best, grouped, in_order, run, total
+from keyaccount.evaluator import best, columns_of, grouped, in_order, run, total
 from keyaccount.rows import Index, Rows, index_keys
 from keyaccount.scope import Scope
 
@@ -47,7 +48,9 @@ __all__ = [
     "below",
     "best",
     "between",
+    "check_fields",
     "check_totals",
+    "columns_of",
     "conditions",
     "cursor",
     "dialled",

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from fractions import Fraction
+from functools import partial
 from typing import NamedTuple, Unpack
 
 import attrs
@@ -28,6 +29,7 @@ from keyaccount.turnover import (
     by_unit,
     decided_on,
     in_each_currency,
+    in_order,
     mixed,
     money,
     turnover,
@@ -86,8 +88,9 @@ def growth_of(found: Turnover, question: Question, customer_since: Mapping[str, 
     rows = by_unit(found, question, then)
     trace = Trace.of(found, rows, question)
     since = {one.unit: _since(one, customer_since or {}) for one in rows}
-    figures = [_growth_row(one, since[one.unit], question, trace) for one in rows]
-    return Figures(tuple(figures), _growth_whole(rows, since, question, trace))
+    whole = _growth_whole(rows, since, question, trace)
+    figures = (Figure.later(one.unit, partial(_growth_row, one, since[one.unit], question, trace)) for one in rows)
+    return Figures(tuple(figures), whole)
 
 
 def _since(one: Sums, customer_since: Mapping[str, date]) -> date | None:
@@ -134,7 +137,7 @@ def _growth_row(one: Sums, since: date | None, question: Question, trace: Trace)
 def _growth_whole(rows: Iterable[Sums], since: Mapping[str, date | None], question: Question, trace: Trace) -> Figure:
     entries, excluded, then = [], [], decided_on(question)
     for one in rows:
-        for currency, (now, before) in sorted(one.amounts.items()):
+        for currency, (now, before) in in_order(one.amounts):
             value, reason = grown(now, before, since[one.unit], trace.found.windows[BEFORE])
             if value is None:
                 excluded.append(Excluded(one.unit, reason or ""))

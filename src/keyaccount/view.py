@@ -158,6 +158,10 @@ class View:
         """Return the readable records of a kind that meet the conditions."""
         return cast("list[E]", list(self.work.unit.find(self.query(cls, **given))))
 
+    def columns(self, cls: type[Entity], *fields: str, **given: Any) -> list[tuple[Any, ...]]:
+        """Return some fields alone of the readable records of a kind that meet the conditions."""
+        return self.work.unit.columns(self.query(cls, **given), fields)
+
     def stream(self, kind: Kind, **given: Any) -> Iterator[Entity]:
         """Yield the readable records of a kind that meet conditions, by id, page by page, at one state."""
         query = attrs.evolve(self.query(kind.cls, order="id", **given), limit=STREAMED)

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import attrs
 
@@ -75,6 +75,12 @@ class StorageUnit(Protocol):
 
     def gather(self, queries: Sequence[Query]) -> list[list[Entity]]:
         """Answer several queries in one round trip, in their order."""
+
+    def columns(self, query: Query, fields: Sequence[str]) -> list[tuple[Any, ...]]:
+        """Answer a query with some fields alone of each record, in its order: for rules over very many rows.
+
+        Raises ValidationError for what is no field of the kind (`keyaccount.queries.check_fields`).
+        """
 
     def totals(
         self,

@@ -13,7 +13,7 @@ import attrs
 
 from keyaccount.errors import ConflictError
 from keyaccount.model.entity import Entity
-from keyaccount.queries import Index, Query, Rows, Total, Window, run, total
+from keyaccount.queries import Index, Query, Rows, Total, Window, check_fields, columns_of, run, total
 from keyaccount.storage import Act, Change, Image
 
 
@@ -76,6 +76,11 @@ class EvaluatedUnit:
         """Answer several queries on the same state."""
         with self._guard:
             return [list(run(query, self)) for query in queries]
+
+    def columns(self, query: Query, fields: Sequence[str]) -> list[tuple[Any, ...]]:
+        """Answer a query with some fields alone of each record."""
+        check_fields(query.kind, fields)
+        return columns_of(self.find(query), fields)
 
     def totals(
         self,

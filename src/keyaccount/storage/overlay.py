@@ -19,7 +19,20 @@ from keyaccount.asking import CLOSURES
 from keyaccount.catalogue import KINDS, Kind
 from keyaccount.errors import ConflictError, ReadOnly, ValidationError
 from keyaccount.model.entity import Entity
-from keyaccount.queries import Index, Query, Total, Window, best, check_totals, grouped, in_order, one_of, run
+from keyaccount.queries import (
+    Index,
+    Query,
+    Total,
+    Window,
+    best,
+    check_fields,
+    check_totals,
+    columns_of,
+    grouped,
+    in_order,
+    one_of,
+    run,
+)
 from keyaccount.storage import Act, Change, Finding, Image
 from keyaccount.storage.dialects import Dialect, Elsewhere
 from keyaccount.storage.schema import Table
@@ -94,6 +107,13 @@ class OverlayUnit(SQLUnit):
     def _records(self, kind: Kind, rows: Iterable[Sequence[Any]]) -> list[Entity]:
         elsewhere = self._reading.elsewhere(kind.name)
         return entities(kind, rows) if elsewhere is None else list(map(assembler(kind, elsewhere), rows))
+
+    def columns(self, query: Query, fields: Sequence[str]) -> list[tuple[Any, ...]]:
+        """Answer a query with some fields alone of each record: a host's are read whole, for they may be anything."""
+        if self._reading.elsewhere(query.kind.name) is None:
+            return super().columns(query, fields)
+        check_fields(query.kind, fields)
+        return columns_of(self.find(query), fields)
 
     def totals(
         self,

@@ -57,10 +57,11 @@ class Select:
 
     # -- whole statements
 
-    def rows(self) -> str:
-        """Return the statement that answers the query, but for ranking a text search."""
+    def rows(self, fields: Sequence[str] | None = None) -> str:
+        """Return the statement that answers the query, but for ranking a text search; with some fields alone."""
         kind = self.query.kind
-        columns = ", ".join(_columns(kind, self._restriction))
+        shown = _columns(kind, self._restriction) if fields is None else (self._shown(kind, "t", f) for f in fields)
+        columns = ", ".join(shown)
         return self._with_views(
             f"SELECT {columns} FROM {self._table} t WHERE {self._where(kind, 't')} {self._arranged(kind, 't')}"
         )

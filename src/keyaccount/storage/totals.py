@@ -39,7 +39,14 @@ class Totals:
         counts, whole = columns[first:last:wide], columns[first - 1]
         lows, highs, size = ends[::2], ends[1::2], len(whole)
         in_windows = _across([_across(sums, size) for sums in inside], size)
-        told = (_across(keys, size), whole, _across(counts, size), in_windows, _across(lows, size), _across(highs, size))
+        told = (
+            _across(keys, size),
+            whole,
+            _across(counts, size),
+            in_windows,
+            _across(lows, size),
+            _across(highs, size),
+        )
         found = list(map(Total, *told))
         places = list(zip(*map(_places, keys), strict=True))
         return [found[n] for n in sorted(range(size), key=places.__getitem__)] if keys else found
@@ -58,9 +65,7 @@ def _added(columns: Sequence[Sequence[Any]], *, halves: bool) -> list[list[int]]
     """Return the sums of a window, a column for each field; nothing adds up to 0, and two halves to the whole."""
     if halves:
         pairs = zip(columns[::2], columns[1::2], strict=True)
-        return [
-            [(int(top or 0) << _HALF) + int(low or 0) for top, low in zip(*pair, strict=True)] for pair in pairs
-        ]
+        return [[(int(top or 0) << _HALF) + int(low or 0) for top, low in zip(*pair, strict=True)] for pair in pairs]
     return [[int(one or 0) for one in column] for column in columns]
 
 

@@ -19,10 +19,20 @@ import attrs
 
 from keyaccount.access import Reader
 from keyaccount.catalogue import Kind
-from keyaccount.codec import assembler, moment
+from keyaccount.codec import assembler, moment, read_column, reader_of
 from keyaccount.errors import ConflictError
 from keyaccount.model.entity import Entity
-from keyaccount.queries import Query, Total, Window, best, check_totals, grouped, in_order
+from keyaccount.queries import (
+    Query,
+    Total,
+    Window,
+    best,
+    check_fields,
+    check_totals,
+    columns_of,
+    grouped,
+    in_order,
+)
 from keyaccount.storage import Act, Change, Image, audit
 from keyaccount.storage.audit import chained, content, digested
 from keyaccount.storage.changed import Changed, counts_of, names_of
@@ -106,6 +116,19 @@ class SQLUnit:
                 for number, found in zip(some, self._together([queries[n] for n in some]), strict=True):
                     answers[number] = found
         return answers
+
+    def columns(self, query: Query, fields: Sequence[str]) -> list[tuple[Any, ...]]:
+        """Answer a query with some fields alone of each record; a text search ranks whole records."""
+        check_fields(query.kind, fields)
+        if query.text is not None or query.asks_nothing:
+            return columns_of(self.find(query), fields)
+        select = Select(query, self._parameters(query.reader), self._dialect)
+        with self._executor.documented():
+            found = zip(*self._run(select.rows(fields), select.parameters), strict=True)
+            readers = (reader_of(query.kind.shapes[field]) for field in fields)
+            pairs = zip(readers, found, strict=False)  # of no rows there are no columns
+            read = (column if one is None else read_column(one, column) for one, column in pairs)
+            return list(zip(*read, strict=True))
 
     def _together(self, queries: Sequence[Query]) -> list[list[Entity]]:
         """Answer some queries of one reader in one statement."""
