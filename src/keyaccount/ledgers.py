@@ -120,8 +120,8 @@ def _totalled(
 ) -> Iterator[Flow]:
     by = ("organisation_id", "currency", day) if daily else ("organisation_id", "currency")
     spans = [Window(day, window.start, window.end) for window in windows.values()]
-    found = view.totals(_counted(view, cls, **where), by=by, windows=spans, sums=("net_units",), extremes=(day,))
-    for total in found:
+    query = _counted(view, cls, **where)
+    for total in view.totals(query, by, spans, sums=("net_units",), lows=(day,), counted=False):
         account, currency, *on = total.key
         if account is not None and currency is not None:
             units = [units for (units,) in total.sums]
@@ -259,10 +259,10 @@ def contacts(view: View, on: date) -> tuple[list[Activity], list[Position]]:
     """
     met: dict[str, Any] = {"two_way": True, "at": at_most(view.until(on))}
     latest = {
-        total.highs[0] for total in view.totals(view.query(Activity, **met), by=("organisation_id",), extremes=("at",))
+        total.highs[0] for total in view.totals(view.query(Activity, **met), by=("organisation_id",), highs=("at",))
     }
     alone = view.query(Activity, organisation_id=is_none, **met)
-    by_contact = [total for total in view.totals(alone, by=("contact_ids",), extremes=("at",)) if total.key[0]]
+    by_contact = [total for total in view.totals(alone, by=("contact_ids",), highs=("at",)) if total.key[0]]
     moments = sorted(latest | {total.highs[0] for total in by_contact})
     people = one_of(sorted(total.key[0] for total in by_contact))
     found, held = view.gather(

@@ -6,10 +6,12 @@ its rows to them; there is no third way.
 """
 
 from keyaccount.asking import (
+    COUNTED,
     Key,
     Query,
     Test,
     Total,
+    Totals,
     Window,
     above,
     at_least,
@@ -34,6 +36,7 @@ from keyaccount.rows import Index, Rows, index_keys
 from keyaccount.scope import Scope
 
 __all__ = [
+    "COUNTED",
     "Index",
     "Key",
     "Query",
@@ -41,6 +44,7 @@ __all__ = [
     "Scope",
     "Test",
     "Total",
+    "Totals",
     "Window",
     "above",
     "at_least",

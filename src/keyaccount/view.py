@@ -21,7 +21,7 @@ from keyaccount.model.entity import Entity
 from keyaccount.model.organisations import Organisation
 from keyaccount.model.organogram import Unit, User
 from keyaccount.model.rights import KEY_ACCOUNT_MANAGER, Assignment, BreakGlass, Grant, Right, Substitution
-from keyaccount.queries import Query, Total, Window, above, below, conditions, one_of, ordering, place
+from keyaccount.queries import Query, Total, Totals, Window, above, below, conditions, one_of, ordering, place
 from keyaccount.requests import Request
 from keyaccount.spans import in_force
 from keyaccount.storage import Act, StorageUnit
@@ -189,10 +189,12 @@ class View:
         windows: Sequence[Window] = (),
         *,
         sums: Collection[str] = (),
-        extremes: Collection[str] = (),
+        lows: Collection[str] = (),
+        highs: Collection[str] = (),
+        counted: bool = True,
     ) -> list[Total]:
-        """Total the rows of a query, by fields and in windows; see `StorageUnit.totals`."""
-        return list(self.work.unit.totals(query, by, windows, sums=sums, extremes=extremes))
+        """Total the rows of a query, by fields and in windows; see `Totals`."""
+        return list(self.work.unit.totals(query, Totals(by, windows, sums, lows, highs, counted)))
 
     def readable(self, cls: type[Entity], ids: Collection[str], right: Right = Right.READ) -> set[str]:
         """Return those of some ids that the reader holds a right on."""

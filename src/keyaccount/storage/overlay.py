@@ -20,10 +20,11 @@ from keyaccount.catalogue import KINDS, Kind
 from keyaccount.errors import ConflictError, ReadOnly, ValidationError
 from keyaccount.model.entity import Entity
 from keyaccount.queries import (
+    COUNTED,
     Index,
     Query,
     Total,
-    Window,
+    Totals,
     best,
     check_fields,
     check_totals,
@@ -40,7 +41,7 @@ from keyaccount.storage.shadows import items, shadow
 from keyaccount.storage.sources import Source
 from keyaccount.storage.sql import Select, several, unpacked
 from keyaccount.storage.theirs import assembler, blended, ours_of
-from keyaccount.storage.totals import Totals
+from keyaccount.storage.totals import totals_of
 from keyaccount.storage.unit import Executor, SQLUnit, entities
 
 _BATCH = 500
@@ -115,27 +116,18 @@ class OverlayUnit(SQLUnit):
         check_fields(query.kind, fields)
         return columns_of(self.find(query), fields)
 
-    def totals(
-        self,
-        query: Query,
-        by: Collection[str] = (),
-        windows: Sequence[Window] = (),
-        *,
-        sums: Collection[str] = (),
-        extremes: Collection[str] = (),
-    ) -> Iterator[Total]:
+    def totals(self, query: Query, asked: Totals = COUNTED) -> Iterator[Total]:
         """Total what a reader may see of a query: in the database, save where it cannot be exact."""
-        check_totals(query.kind, by, windows, sums, extremes)
-        fields = {field for field, _ in query.where} | {*by, *sums, *extremes} | {window.field for window in windows}
-        if self._rough(query.kind).isdisjoint(fields):
-            return super().totals(query, by, windows, sums=sums, extremes=extremes)
+        check_totals(query.kind, asked)
+        if self._rough(query.kind).isdisjoint({field for field, _ in query.where} | asked.fields):
+            return super().totals(query, asked)
         found = self.find(attrs.evolve(query, order=(), limit=None, after=None))
-        return grouped(query.kind, found, by, windows, sums=sums, extremes=extremes)
+        return grouped(query.kind, found, asked)
 
     def _totals(self, query: Query, asked: Totals, *, halves: bool) -> list[Total]:
         select = Select(query, self._parameters(query.reader), self._reading)
         rows = self._run(select.totals(asked, halves=halves), select.parameters)
-        return asked.read(query.kind, rows, halves=halves)
+        return totals_of(query.kind, asked, rows, halves=halves)
 
     def _images(self, table: Table, id: str) -> Iterator[Image]:
         """Yield what our fields have been; the host's are those of today, and a row that the host removed has none."""

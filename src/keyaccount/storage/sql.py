@@ -15,7 +15,7 @@ from typing import Any
 
 from keyaccount.catalogue import Kind
 from keyaccount.codec import moment, reader_of, written
-from keyaccount.queries import Key, Query, Test, Window
+from keyaccount.queries import Key, Query, Test, Totals, Window
 from keyaccount.search import prepared
 from keyaccount.shapes import (
     Amount,
@@ -39,7 +39,7 @@ from keyaccount.storage.hosts import READINGS
 from keyaccount.storage.narrowing import is_number, narrowed, sought
 from keyaccount.storage.restriction import Restriction, restriction_for, sort_of
 from keyaccount.storage.schema import DIALLED, is_whole, key_text, table_of
-from keyaccount.storage.totals import Totals, parts
+from keyaccount.storage.totals import parts
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -99,9 +99,10 @@ class Select:
         columns.append("COUNT(*)")
         for lies in [self._lies_in(kind, "t", window) for window in asked.windows] or [self.dialect.true]:
             inside = f"FILTER (WHERE {lies})"
-            columns.append(f"COUNT(*) {inside}")
+            columns += [f"COUNT(*) {inside}"] * asked.counted
             columns += [f"SUM({part}) {inside}" for field in asked.sums for part in parts(field, halves=halves)]
-        columns += [column for field in asked.extremes for column in self._extremes(kind, "t", field)]
+        columns += [self._extreme(kind, "t", field, "MIN", "start") for field in asked.lows]
+        columns += [self._extreme(kind, "t", field, "MAX", "end") for field in asked.highs]
         rule = self._restriction if self._elsewhere is None else None
         by_home = rule is not None and "organisation_id" in asked.by and rule.at_account(kind)
         where = self._where(kind, "t", paged=False, permitted=not by_home)
@@ -130,12 +131,11 @@ class Select:
         open_too = (side == "end" and end is None) or (side == "start" and start is None)
         return f"{column} IS NULL OR ({' AND '.join(borders)})" if open_too else " AND ".join(borders)
 
-    def _extremes(self, kind: Kind, at: str, field: str) -> Iterator[str]:
+    def _extreme(self, kind: Kind, at: str, field: str, function: str, open_side: str) -> str:
         shape, column = kind.shapes[field], self._shown(kind, at, field)
-        side = shape.unbounded if isinstance(shape, Day) else ""
-        for function, open_side in (("MIN", "start"), ("MAX", "end")):
-            found = f"{function}({column})"
-            yield f"CASE WHEN COUNT({column}) = COUNT(*) THEN {found} END" if side == open_side else found
+        found = f"{function}({column})"
+        is_open = isinstance(shape, Day) and shape.unbounded == open_side
+        return f"CASE WHEN COUNT({column}) = COUNT(*) THEN {found} END" if is_open else found
 
     @property
     def _table(self) -> str:

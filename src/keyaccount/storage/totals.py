@@ -2,54 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import repeat
+from collections.abc import Iterable, Sequence
+from itertools import islice, repeat
 from typing import Any
-
-import attrs
 
 from keyaccount.catalogue import Kind
 from keyaccount.codec import read_column, reader_of
-from keyaccount.queries import Total, Window, key_order
+from keyaccount.queries import Total, Totals, key_order
 from keyaccount.shapes import Many
 
 
-@attrs.frozen
-class Totals:
-    """What is to be totalled of a query; see `StorageUnit.totals`."""
+def totals_of(kind: Kind, asked: Totals, rows: Iterable[Sequence[Any]], *, halves: bool) -> list[Total]:
+    """Read the totals out of a statement's rows, in their order.
 
-    by: tuple[str, ...]
-    windows: tuple[Window, ...]
-    sums: tuple[str, ...]
-    extremes: tuple[str, ...]
-
-    def read(self, kind: Kind, rows: Iterable[Sequence[Any]], *, halves: bool) -> list[Total]:
-        """Read the totals out of a statement's rows, in their order.
-
-        A row holds its key, the number of rows, for each window their number and sums, and both ends of each extreme.
-        """
-        columns = list(zip(*rows, strict=True))
-        if not columns:
-            return []
-        first, wide = len(self.by) + 1, 1 + len(self.sums) * (2 if halves else 1)
-        last = first + wide * (len(self.windows) or 1)
-        keys = [_read(kind, field, column) for field, column in zip(self.by, columns, strict=False)]
-        ends = [_read(kind, field, column) for field, column in zip(_twice(self.extremes), columns[last:], strict=True)]
-        inside = [_added(columns[at + 1 : at + wide], halves=halves) for at in range(first, last, wide)]
-        counts, whole = columns[first:last:wide], columns[first - 1]
-        lows, highs, size = ends[::2], ends[1::2], len(whole)
-        in_windows = _across([_across(sums, size) for sums in inside], size)
-        told = (
-            _across(keys, size),
-            whole,
-            _across(counts, size),
-            in_windows,
-            _across(lows, size),
-            _across(highs, size),
-        )
-        found = list(map(Total, *told))
-        places = list(zip(*map(_places, keys), strict=True))
-        return [found[n] for n in sorted(range(size), key=places.__getitem__)] if keys else found
+    A row holds its key, the number of rows, for each window their number (where it is counted) and sums, and the lowest
+    and highest values.
+    """
+    columns = list(zip(*rows, strict=True))
+    if not columns:
+        return []
+    left, size, counts, sums = iter(columns), len(columns[0]), [], []
+    keys = [_read(kind, field, next(left)) for field in asked.by]
+    whole = next(left)
+    for _ in asked.windows or ("everything",):
+        counts += [next(left)] * asked.counted
+        sums.append(_across(_added(list(islice(left, len(asked.sums) * (1 + halves))), halves=halves), size))
+    lows, highs = ([_read(kind, field, next(left)) for field in fields] for fields in (asked.lows, asked.highs))
+    keyed, counted, summed, lowest, highest = (_across(each, size) for each in (keys, counts, sums, lows, highs))
+    found = list(map(Total, keyed, whole, counted, summed, lowest, highest))
+    places = list(zip(*map(_places, keys), strict=True))
+    return [found[n] for n in sorted(range(size), key=places.__getitem__)] if keys else found
 
 
 _HALF = 32
@@ -73,12 +55,6 @@ def _read(kind: Kind, field: str, column: Sequence[Any]) -> Sequence[Any]:
     shape = kind.shapes[field]
     reader = reader_of(shape.item if isinstance(shape, Many) else shape)
     return column if reader is None else read_column(reader, column)
-
-
-def _twice(fields: Iterable[str]) -> Iterator[str]:
-    """Yield each field for its lowest, and for its highest value."""
-    for field in fields:
-        yield from (field, field)
 
 
 def _across(columns: Sequence[Iterable[Any]], size: int) -> Iterable[tuple[Any, ...]]:

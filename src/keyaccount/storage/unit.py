@@ -23,9 +23,10 @@ from keyaccount.codec import assembler, moment, read_column, reader_of
 from keyaccount.errors import ConflictError
 from keyaccount.model.entity import Entity
 from keyaccount.queries import (
+    COUNTED,
     Query,
     Total,
-    Window,
+    Totals,
     best,
     check_fields,
     check_totals,
@@ -41,7 +42,7 @@ from keyaccount.storage.records import record_of
 from keyaccount.storage.restriction import parameters
 from keyaccount.storage.schema import Table, lookup_keys, search_text, stored_columns, table_of
 from keyaccount.storage.sql import Select, several, shown_fields, unpacked
-from keyaccount.storage.totals import Totals
+from keyaccount.storage.totals import totals_of
 
 _BATCH = 500
 _TOGETHER = 100
@@ -142,21 +143,12 @@ class SQLUnit:
                 rows[number].append(row)
             return [_arranged(query, entities(query.kind, some)) for query, some in zip(queries, rows, strict=True)]
 
-    def totals(
-        self,
-        query: Query,
-        by: Collection[str] = (),
-        windows: Sequence[Window] = (),
-        *,
-        sums: Collection[str] = (),
-        extremes: Collection[str] = (),
-    ) -> Iterator[Total]:
+    def totals(self, query: Query, asked: Totals = COUNTED) -> Iterator[Total]:
         """Total what a reader may see of a query."""
-        check_totals(query.kind, by, windows, sums, extremes)
+        check_totals(query.kind, asked)
         if query.text is not None:
             found = self.find(attrs.evolve(query, limit=None))
-            return grouped(query.kind, found, by, windows, sums=sums, extremes=extremes)
-        asked = Totals(tuple(by), tuple(windows), tuple(sums), tuple(extremes))
+            return grouped(query.kind, found, asked)
         with self._executor.documented():
             try:
                 return iter(self._totals(query, asked, halves=False))
@@ -168,7 +160,7 @@ class SQLUnit:
     def _totals(self, query: Query, asked: Totals, *, halves: bool) -> list[Total]:
         select = Select(query, self._parameters(query.reader), self._dialect)
         rows = self._run(select.totals(asked, halves=halves), select.parameters)
-        return asked.read(query.kind, rows, halves=halves)
+        return totals_of(query.kind, asked, rows, halves=halves)
 
     def acts(self, after: int = 0) -> Iterator[Act]:
         """Yield the acts after a sequence number, in their order."""

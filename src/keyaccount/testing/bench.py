@@ -11,7 +11,7 @@ import attrs
 from keyaccount.catalogue import KINDS, Kind
 from keyaccount.errors import shown
 from keyaccount.model.entity import Entity, evolved
-from keyaccount.queries import Index, Query, Test, Total, Window, conditions, ordering, run, total
+from keyaccount.queries import Index, Query, Test, Total, Totals, Window, conditions, ordering, run, total
 from keyaccount.storage import Act, Change, Storage, StorageUnit
 from keyaccount.testing.records import NOW, exact
 
@@ -90,6 +90,12 @@ class Bench:
         """Compare an answer in full and in order; return it."""
         expected = list(run(query, self.index))
         same_rows(list(self.work.find(query)), expected, told(query))
+        fields = tuple(query.kind.shapes)
+        columns = list(zip(fields, *self.work.columns(query, fields), strict=True))
+        for name, *found in columns:
+            wanted = [getattr(row, name) for row in expected]
+            same = [exact((value,)) for value in found] == [exact((value,)) for value in wanted]
+            assert same, f"{told(query)}, {name} alone: {_cut(found)} instead of {_cut(wanted)}"
         return expected
 
     def gathers(self, queries: Sequence[Query]) -> None:
@@ -109,8 +115,9 @@ class Bench:
         extremes: Collection[str] = (),
     ) -> list[Total]:
         """Compare totals in full and in order; return them."""
-        expected = list(total(query, self.index, by, windows, sums=sums, extremes=extremes))
-        found = list(self.work.totals(query, by, windows, sums=sums, extremes=extremes))
+        asked = Totals(by, windows, sums, extremes, extremes)
+        expected = list(total(query, self.index, asked))
+        found = list(self.work.totals(query, asked))
         said = [f"{told(query)}, totalled", *[f"by {', '.join(by)}"] * bool(by)]
         said += [f"in {window.field} from {window.start} to {window.end}" for window in windows]
         said += [f"summing {', '.join(sums)}"] * bool(sums) + [f"with extremes of {', '.join(extremes)}"] * bool(
