@@ -25,7 +25,8 @@ def totals_of(kind: Kind, asked: Totals, rows: Iterable[Sequence[Any]], *, halve
     keys = [_read(kind, field, next(left)) for field in asked.by]
     whole = next(left)
     for _ in asked.windows or ("everything",):
-        counts += [next(left)] * asked.counted
+        if asked.counted:
+            counts.append(next(left))
         sums.append(_across(_added(list(islice(left, len(asked.sums) * (1 + halves))), halves=halves), size))
     lows, highs = ([_read(kind, field, next(left)) for field in fields] for fields in (asked.lows, asked.highs))
     keyed, counted, summed, lowest, highest = (_across(each, size) for each in (keys, counts, sums, lows, highs))
