@@ -309,9 +309,14 @@ def rounded_together(amounts: Sequence[Fraction | int], total: Money) -> list[Mo
     >>> [str(part) for part in rounded_together([third, third, third], Money(100, "EUR"))]
     ['33.34 EUR', '33.33 EUR', '33.33 EUR']
     """
+    return [Money.of_units(units, total.currency) for units in units_together(amounts, total)]
+
+
+def units_together(amounts: Sequence[Fraction | int], total: Money) -> list[int]:
+    """Round amounts as `rounded_together` does, and return them in ten-thousandths."""
     step = _step(total.currency)
-    if all(isinstance(amount, int) and not amount % step for amount in amounts):  # as they nearly always are
-        return [Money.of_units(int(amount), total.currency) for amount in amounts]
+    if all(type(amount) is int and not amount % step for amount in amounts):  # as they nearly always are
+        return list(map(int, amounts))
     scaled = [Fraction(amount) / step for amount in amounts]
     floors = [exact.numerator // exact.denominator for exact in scaled]
     missing = total.units // step - sum(floors)
@@ -321,7 +326,7 @@ def rounded_together(amounts: Sequence[Fraction | int], total: Money) -> list[Mo
         ranked.reverse()
     for place in range(abs(missing)) if ranked else ():
         floors[ranked[place % len(ranked)]] += 1 if missing > 0 else -1
-    return [Money.of_units(floor * step, total.currency) for floor in floors]
+    return [floor * step for floor in floors]
 
 
 def is_round(units: Fraction | int, currency: str) -> bool:

@@ -270,7 +270,7 @@ def in_each_currency(one: Sums, question: Question, figure: Callable[[str | None
     )
 
 
-def in_order(amounts: Mapping[str, Sequence[Units]]) -> Iterable[tuple[str, Sequence[Units]]]:
+def in_order(amounts: Mapping[str, Sequence[Units]]) -> Collection[tuple[str | None, Sequence[Units]]]:
     """Return amounts by the order of their currencies."""
     return amounts.items() if len(amounts) < 2 else sorted(amounts.items())  # noqa: PLR2004
 

@@ -125,8 +125,8 @@ class Bench:
         same_totals(found, expected, " ".join(said))
         if extremes:
             uncounted = attrs.evolve(asked, highs=(), counted=False)
-            found, wanted = self.work.totals(query, uncounted), total(query, self.index, uncounted)
-            same_totals(list(found), list(wanted), f"{' '.join(said)}, without counts and highest values")
+            rows, wanted = self.work.totals(query, uncounted), total(query, self.index, uncounted)
+            same_totals(list(rows), list(wanted), f"{' '.join(said)}, without counts and highest values")
         return expected
 
 
