@@ -329,11 +329,6 @@ def units_together(amounts: Sequence[Fraction | int], total: Money) -> list[int]
     return [floor * step for floor in floors]
 
 
-def is_round(units: Fraction | int, currency: str) -> bool:
-    """Say whether an exact amount is one of the currency's minor units."""
-    return isinstance(units, int) and not units % _step(currency)
-
-
 @functools.cache
 def _step(currency: str) -> int:
     units: int = 10 ** (SCALE - minor_places(currency))

@@ -31,7 +31,7 @@ from keyaccount.health_rows import (
     HealthCheck,
     HealthRow,
     HealthTotals,
-    rounded_rows,
+    shown_together,
     totals,
 )
 from keyaccount.model.activities import Activity
@@ -184,9 +184,8 @@ def health_of(
     sight = _Sight.of(facts, question, lead, zone)
     checked_count("quiet_days", quiet_days)
     accounts = sight.accounts()
-    amounts = {account: sight.amounts(account) for account in accounts}
-    shown = rounded_rows(amounts)
-    rows = [sight.row(account, shown[account], quiet_days) for account in accounts]
+    shown = shown_together(sight.amounts(accounts))
+    rows = [sight.row(account, shown.get(account, {}), quiet_days) for account in accounts]
     rows.sort(key=_largest_first)
     currencies = sorted({amount.currency for row in rows for amount in row.invoiced})
     parts = None
@@ -311,7 +310,8 @@ class _Sight:
         }
         row, previous = HealthRow(**fields), self.windows[decline.PREVIOUS].start
         steps = actions.to_do(row, numbers=self.numbers, previous=previous, quiet_days=quiet_days)
-        return HealthRow(**fields, to_do=steps) if steps else row
+        object.__setattr__(row, "to_do", steps)  # which the rest of it says; nobody has seen the row yet
+        return row
 
     def _turnover(self, one: Sums | None) -> dict[str, Any]:
         if one is None or not one.amounts:
@@ -337,20 +337,28 @@ class _Sight:
             "seasonal": found.seasonal,
         }
 
-    def amounts(self, account: str) -> dict[str, dict[str, Units]]:
-        """Return the exact amounts of an account by field and currency."""
-        rates, found = self.question.rates, defaultdict[str, defaultdict[str, Units]](lambda: defaultdict(int))
-        if (one := self.invoiced.get(account)) is not None:
-            for currency, (now, before) in one.amounts.items():
-                found["invoiced"][currency], found["invoiced_before"][currency] = now, before
-        for late in self.overdue.of(account):
-            found["overdue"][late.open_amount.currency] += late.open_amount.units
-        for deal in self.deals.of(account):
-            if deal.value is not None:
-                currency = rates.target(deal.value.currency)
-                found["pipeline"][currency] += rates.convert(deal.value.units, deal.value.currency, self.question.on)
-                found["weighted"][currency] += rates.convert(weight(deal), deal.value.currency, self.question.on)
-        return {field: dict(units) for field, units in found.items()}
+    def amounts(self, accounts: Iterable[str]) -> dict[tuple[str, str], dict[str, Units]]:
+        """Return the exact amounts of accounts: for each field and currency a column."""
+        rates, on = self.question.rates, self.question.on
+        found = defaultdict[tuple[str, str], dict[str, Units]](dict)
+
+        def add(field: str, account: str, currency: str, units: Units) -> None:
+            column = found[field, currency]
+            column[account] = column.get(account, 0) + units
+
+        for account in accounts:
+            if (one := self.invoiced.get(account)) is not None:
+                for currency, (now, before) in one.amounts.items():
+                    add("invoiced", account, currency, now)
+                    add("invoiced_before", account, currency, before)
+            for late in self.overdue.of(account):
+                add("overdue", account, late.open_amount.currency, late.open_amount.units)
+            for deal in self.deals.of(account):
+                if (value := deal.value) is not None:
+                    currency = rates.target(value.currency)
+                    add("pipeline", account, currency, rates.convert(value.units, value.currency, on))
+                    add("weighted", account, currency, rates.convert(weight(deal), value.currency, on))
+        return found
 
     def _late(self, account: str) -> dict[str, Any]:
         late = self.overdue.of(account)
