@@ -16,10 +16,11 @@ import attrs
 from keyaccount.access import Reader
 from keyaccount.catalogue import KINDS, Kind, Link
 from keyaccount.codec import moment, written
-from keyaccount.model.rights import DEPUTY, EVERYONE, KEY_ACCOUNT_MANAGER, Principal, Right, unit, user
+from keyaccount.model.rights import DEPUTY, KEY_ACCOUNT_MANAGER, Principal, Right
 from keyaccount.shapes import One
 from keyaccount.storage.dialects import SQLITE, Dialect
 from keyaccount.storage.schema import table_of
+from keyaccount.values import FrozenMap
 
 _PRINCIPAL = One(Principal)
 _BEGUN = "{at}.valid_from IS NULL OR {at}.valid_from <= :today"
@@ -54,8 +55,7 @@ def sort_of(reader: Reader) -> Sort:
 
 def parameters(reader: Reader) -> dict[str, Any]:
     """Return the reader's parameters, by their fixed names; lists travel as JSON."""
-    principals = [user(reader.user.id), EVERYONE, *(unit(id) for id in reader.units)]
-    roles = reader.policy.roles
+    principals = [_told("user", reader.user.id), _told("everyone", None), *(_told("unit", id) for id in reader.units)]
     return {
         "me": reader.user.id,
         "today": reader.today.isoformat(),
@@ -64,9 +64,21 @@ def parameters(reader: Reader) -> dict[str, Any]:
         "deputy": DEPUTY,
         "absent": _list(reader.acts_for),
         "overseen": _list(sorted(reader.oversees)),
-        "principals": _list(written(_PRINCIPAL, one) for one in principals),
-        **{f"roles_{int(r)}": _list(role for role, given in roles.items() if given >= r) for r in Right},
+        "principals": _list(principals),
+        **_roles_by_right(reader.policy.roles),
     }
+
+
+@functools.lru_cache(1_000)
+def _told(kind: str, id: str | None) -> str:
+    """Return a principal as grants keep it; the same few users and units ask again and again."""
+    return str(written(_PRINCIPAL, Principal(kind, id)))
+
+
+@functools.lru_cache(16)
+def _roles_by_right(roles: FrozenMap[str, Right]) -> dict[str, str]:
+    """Return the roles that give each right, of a policy."""
+    return {f"roles_{int(r)}": _list(role for role, given in roles.items() if given >= r) for r in Right}
 
 
 def _list(values: Any) -> str:

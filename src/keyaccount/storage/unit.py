@@ -30,7 +30,8 @@ from keyaccount.storage.dialects import Dialect
 from keyaccount.storage.records import record_of
 from keyaccount.storage.restriction import parameters
 from keyaccount.storage.schema import Table, lookup_keys, search_text, stored_columns, table_of
-from keyaccount.storage.sql import Select, several, shown_fields, unpacked
+from keyaccount.storage.sql import Select, shown_fields, unpacked
+from keyaccount.storage.statements import statement
 from keyaccount.storage.totals import Totals
 
 _BATCH = 500
@@ -88,9 +89,9 @@ class SQLUnit:
         """Answer a query exactly."""
         if query.asks_nothing:
             return iter(())
-        select = Select(query, self._parameters(query.reader), self._dialect)
+        given = self._parameters(query.reader)
         with self._executor.documented():
-            found = entities(query.kind, self._run(select.rows(), select.parameters))
+            found = entities(query.kind, self._run(statement([query], given, self._dialect), given))
             return iter(found) if query.text is None else islice(best(query, found), query.limit)
 
     def gather(self, queries: Sequence[Query]) -> list[list[Entity]]:
@@ -114,7 +115,7 @@ class SQLUnit:
         given = self._parameters(queries[0].reader)
         rows: list[list[Sequence[Any]]] = [[] for _ in queries]
         with self._executor.documented():
-            for found in self._run(several(queries, given, self._dialect), given):
+            for found in self._run(statement(queries, given, self._dialect), given):
                 number, row = unpacked(found, self._dialect)
                 rows[number].append(row)
             return [_arranged(query, entities(query.kind, some)) for query, some in zip(queries, rows, strict=True)]
