@@ -88,12 +88,14 @@ def _list(values: Any) -> str:
 class Restriction:
     """The rule for one sort of reader, as text; `at` names the row's table in the statement.
 
-    Conditions refer to views of what is permitted; `views(text)` gives those that a text needs, in their order.
+    Conditions refer to views of what is permitted; `views(text)` gives those that a text needs, in their order. For
+    `few` rows the claims on their own organisations are looked up, and those above them; else what the reader's claims
+    reach may be worked out beforehand.
     """
 
-    def __init__(self, sort: Sort, dialect: Dialect = SQLITE) -> None:
+    def __init__(self, sort: Sort, dialect: Dialect = SQLITE, *, few: bool = False) -> None:
         """Start with no view written."""
-        self._sort, self._dialect = sort, dialect
+        self._sort, self._dialect, self._few = sort, dialect, few
         self._views: dict[str, str] = {}
         self._aliases = 0
 
@@ -145,7 +147,7 @@ class Restriction:
     def _permits_account(self, at: str, right: Right) -> str:
         # the plus keeps the index on private out of it: most accounts are not, and a page is read in its own order
         private = self._dialect.plain.format(column=f"{at}.private")
-        if self._dialect.gathers_claims:
+        if self._dialect.gathers_claims and not self._few:
             opened = f"{at}.id IN (SELECT id FROM {self._opened(right)})"
             if self._sort.everywhere is not None and self._sort.everywhere >= right:
                 return f"{private} = 0 OR {opened}"
@@ -153,13 +155,29 @@ class Restriction:
         shielded = f"({private} = 1 AND ({' OR '.join(self._ways_to_private(at, right))}))"
         if self._sort.everywhere is not None and self._sort.everywhere >= right:
             return f"{private} = 0 OR {shielded}"
-        force = _IN_FORCE.format(at="a")
-        here, granted = (self._found(kind, "a", "organisation_id", f"{at}.id") for kind in ("Assignment", "Grant"))
-        held = f"SELECT 1 FROM {self._assignments} a WHERE {here} AND {force}"
-        direct = [f"EXISTS ({held} AND {mine})" for mine in self._ways(right)]
-        direct.append(f"EXISTS (SELECT 1 FROM {self._grants} a WHERE {granted} AND {force} AND {self._granted(right)})")
-        covered = f"{at}.id IN (SELECT id FROM {self._covered(right)})"
-        return f"({private} = 0 AND ({' OR '.join(direct)} OR {covered})) OR {shielded}"
+        direct = " OR ".join(self._claims_on(f"{at}.id", right))
+        if self._few:
+            covered = f"({at}.parent_id IS NOT NULL AND EXISTS ({self._covering(f'{at}.parent_id', right)}))"
+        else:
+            covered = f"{at}.id IN (SELECT id FROM {self._covered(right)})"
+        return f"({private} = 0 AND ({direct} OR {covered})) OR {shielded}"
+
+    def _claims_on(self, organisation: str, right: Right, also: str = "") -> Iterator[str]:
+        """Yield the ways in which a claim on an organisation gives the reader a right."""
+        force = f"{_IN_FORCE.format(at='a')}{also}"
+        here, granted = (self._found(kind, "a", "organisation_id", organisation) for kind in ("Assignment", "Grant"))
+        for mine in self._ways(right):
+            yield f"EXISTS (SELECT 1 FROM {self._assignments} a WHERE {here} AND {force} AND {mine})"
+        yield f"EXISTS (SELECT 1 FROM {self._grants} a WHERE {granted} AND {force} AND {self._granted(right)})"
+
+    def _covering(self, organisation: str, right: Right) -> str:
+        """Ask whether a covering claim on an organisation, or on one above it, gives the reader a right."""
+        above = self._found("Organisation", "o", "id", "c.id")
+        step = (
+            f"SELECT o.parent_id FROM {self._table('Organisation')} o JOIN c ON {above} WHERE o.parent_id IS NOT NULL"
+        )
+        claims = " OR ".join(self._claims_on("c.id", right, also=" AND a.covers_subsidiaries = 1"))
+        return f"WITH RECURSIVE c(id) AS (SELECT {organisation} UNION {step}) SELECT 1 FROM c WHERE {claims}"
 
     @functools.cache  # noqa: B019 - as above
     def within(self, kind: Kind, at: str, right: Right) -> str | None:
@@ -376,6 +394,6 @@ class Restriction:
 
 
 @functools.lru_cache(256)
-def restriction_for(sort: Sort, dialect: Dialect = SQLITE) -> Restriction:
+def restriction_for(sort: Sort, dialect: Dialect = SQLITE, *, few: bool = False) -> Restriction:
     """Return the restriction for a sort of reader; there are few sorts."""
-    return Restriction(sort, dialect)
+    return Restriction(sort, dialect, few=few)

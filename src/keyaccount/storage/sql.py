@@ -55,13 +55,16 @@ class Select:
     `takes` says of what is bound how another query of the same form gives it: such a query has the same text.
     """
 
-    def __init__(self, query: Query, parameters: dict[str, Any], dialect: Dialect = SQLITE) -> None:
-        """Start with the reader's parameters bound."""
+    def __init__(
+        self, query: Query, parameters: dict[str, Any], dialect: Dialect = SQLITE, *, few: bool = False
+    ) -> None:
+        """Start with the reader's parameters bound; `few` says that the statement looks at few rows."""
         self.query = query
         self.parameters = parameters
         self.dialect = dialect
         self.takes: list[tuple[str, Recipe]] = []
-        self._restriction = None if query.reader is None else restriction_for(sort_of(query.reader), dialect)
+        sort = None if query.reader is None else sort_of(query.reader)
+        self._restriction = None if sort is None else restriction_for(sort, dialect, few=few)
         self._elsewhere = dialect.elsewhere(query.kind.name)
 
     # -- whole statements
@@ -70,13 +73,13 @@ class Select:
         """Return the statement that answers the query, but for ranking a text search."""
         kind = self.query.kind
         columns = ", ".join(_columns(kind, self._restriction))
-        return self._with_views(
+        return self.with_views(
             f"SELECT {columns} FROM {self._table} t WHERE {self._where(kind, 't')} {self._arranged(kind, 't')}"
         )
 
     def ids(self) -> str:
         """Return the statement that gives the ids of the query's rows alone, in no order."""
-        return self._with_views(f"SELECT t.id FROM {self._table} t WHERE {self._where(self.query.kind, 't')}")
+        return self.with_views(f"SELECT t.id FROM {self._table} t WHERE {self._where(self.query.kind, 't')}")
 
     def branch(self, number: int, width: int) -> str:
         """Return the query as a branch of a statement for several: numbered, of one width, in no order."""
@@ -114,7 +117,7 @@ class Select:
         by_home = rule is not None and "organisation_id" in asked.by and rule.at_account(kind)
         where = self._where(kind, "t", paged=False, permitted=not by_home)
         grouped += f" HAVING {self._permits(kind, 't')}" if by_home else ""  # once for each account, not for each row
-        return self._with_views(
+        return self.with_views(
             f"SELECT {', '.join(columns)} FROM {self._table} t{''.join(joins)} WHERE {where}{grouped}"
         )
 
@@ -149,8 +152,11 @@ class Select:
     def _table(self) -> str:
         return self.dialect.table(table_of(self.query.kind.name).name)
 
-    def _with_views(self, text: str) -> str:
-        return with_views(text, self._restriction, self.dialect)
+    def with_views(self, text: str) -> str:
+        """Put the views that a statement needs in front: the rule's, and tables that are read somewhere else."""
+        views = [] if self._restriction is None else self._restriction.views(text)
+        views = [*self.dialect.read_elsewhere([text, *views]), *views]
+        return f"WITH RECURSIVE {', '.join(views)} {text}" if views else text
 
     def _shown(self, kind: Kind, at: str, field: str, *, folded: bool = False) -> str:
         """Return a field as the reader sees it, or the folded form that it compares by."""
@@ -344,8 +350,12 @@ class Select:
         table, up = self.dialect.table(table_of(kind.name).name), _quoted(kind.up or "id")
         row = f"SELECT n.id, n.{up} FROM {table} n"
         asked = self._operands(number, lambda ids: ids)
-        wanted = f"(SELECT value AS id FROM {self.dialect.listed.format(list=asked)}) w"
-        start = f"{row} WHERE {self.dialect.found_in(kind.name, 'n', 'id', wanted)}"
+        if self.dialect.elsewhere(kind.name) is None:
+            there = self._among("n.id", asked)  # taken for fewer than the rows of a list are, and looked up by index
+        else:
+            wanted = f"(SELECT value AS id FROM {self.dialect.listed.format(list=asked)}) w"
+            there = self.dialect.found_in(kind.name, "n", "id", wanted)
+        start = f"{row} WHERE {there}"
         field, key = ("id", "c.up") if test.op == "above" else (kind.up or "id", "c.id")
         step = f"{row} JOIN c ON {self.dialect.found(kind.name, 'n', field, key)}"
         return f"{at}.id IN (WITH RECURSIVE c(id, up) AS ({start} UNION {step}) SELECT id FROM c)"
@@ -390,24 +400,14 @@ def several(selects: Sequence[Select]) -> str:
     They bind to the same parameters. Within a query rows come in no order; `unpacked` reads them. A condition that
     covers all below is worked out once for all of them.
     """
-    first = selects[0]
     width = max(len(shown_fields(select.query.kind)) for select in selects)
     text = " UNION ALL ".join(select.branch(number, width) for number, select in enumerate(selects))
-    reader = first.query.reader
-    restriction = None if reader is None else restriction_for(sort_of(reader), first.dialect)
-    return with_views(text, restriction, first.dialect)
+    return selects[0].with_views(text)
 
 
 def unpacked(row: Sequence[Any], dialect: Dialect) -> tuple[int, Sequence[Any]]:
     """Return the number of a row's query and its columns, of a row that answers several queries."""
     return (row[0], json.loads(row[1])) if dialect.packed else (row[0], row[1:])
-
-
-def with_views(text: str, restriction: Restriction | None, dialect: Dialect) -> str:
-    """Put the views that a statement needs in front of it: the rule's, and tables that are read somewhere else."""
-    views = [] if restriction is None else restriction.views(text)
-    views = [*dialect.read_elsewhere([text, *views]), *views]
-    return f"WITH RECURSIVE {', '.join(views)} {text}" if views else text
 
 
 def sound(value: Any) -> Any:

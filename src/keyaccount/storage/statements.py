@@ -6,11 +6,12 @@ sort of reader asks. A text holds no value, so that one that is kept shows nothi
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
 import attrs
 
+from keyaccount.catalogue import KINDS, Kind
 from keyaccount.queries import Query, Test
 from keyaccount.shapes import Pairs, Shape
 from keyaccount.storage.dialects import Dialect
@@ -19,6 +20,9 @@ from keyaccount.storage.sql import Recipe, Select, pairs_asked, several, sound
 
 _MOST = 1_000
 """So many statements are kept; a host asks in a few hundred forms."""
+
+_FEW = 100
+"""So many records, or accounts that records hang on, are few: their claims are looked up one by one."""
 
 
 @attrs.frozen
@@ -49,7 +53,8 @@ def statement(queries: Sequence[Query], parameters: dict[str, Any], dialect: Dia
 def _made(queries: Sequence[Query], parameters: dict[str, Any], dialect: Dialect, form: Hashable | None) -> str:
     """Make a statement, and keep it where other values can take the place of all that it binds."""
     before = len(parameters)
-    selects = [Select(query, parameters, dialect) for query in queries]
+    few = _look_at_few(queries)
+    selects = [Select(query, parameters, dialect, few=few) for query in queries]
     text = several(selects) if len(selects) > 1 else selects[0].rows()
     takes = tuple((name, n, recipe) for n, select in enumerate(selects) for name, recipe in select.takes)
     if form is not None and len(takes) == len(parameters) - before:
@@ -69,7 +74,7 @@ def _form(queries: Sequence[Query], dialect: Dialect) -> Hashable | None:
         place = None if query.after is None else tuple(rank for rank, _ in query.after[:-1])
         found.append((query.kind, query.right, query.order, query.limit is None, place, where))
     reader = queries[0].reader
-    return dialect, None if reader is None else sort_of(reader), tuple(found)
+    return dialect, None if reader is None else sort_of(reader), _look_at_few(queries), tuple(found)
 
 
 def _asked(shape: Shape, field: str, test: Test) -> tuple[Hashable, ...]:
@@ -80,3 +85,26 @@ def _asked(shape: Shape, field: str, test: Test) -> tuple[Hashable, ...]:
     if isinstance(shape, Pairs) and test.op in ("is", "one_of"):
         return field, test.op, pairs_asked(shape, test)
     return field, test.op
+
+
+def _look_at_few(queries: Iterable[Query]) -> bool:
+    """Say whether queries look at few rows that rights depend on: everyone may read what is on no account."""
+    return all(_looks_at_few(query) for query in queries if query.kind.reach != "free")
+
+
+def _looks_at_few(query: Query) -> bool:
+    """Say whether a condition asks for few records: by their ids or numbers, or by what they hang on."""
+    return any(
+        test.op == "dialled"
+        or (_picks(query.kind, field) and (test.op == "is" or (test.op in _OF_SOME and len(test.value) <= _FEW)))
+        for field, test in query.where
+    )
+
+
+_OF_SOME = ("one_of", "above")
+
+
+def _picks(kind: Kind, field: str) -> bool:
+    """Say whether few records hold a value of a field; a user, a unit or a product can stand in most of them."""
+    link = kind.link(field)
+    return field in ("id", "refs") if link is None else KINDS[link.kind].reach != "free"
