@@ -7,7 +7,6 @@ it is, which units and which day travel as parameters with fixed names.
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -53,8 +52,8 @@ def sort_of(reader: Reader) -> Sort:
     )
 
 
-def parameters(reader: Reader) -> dict[str, Any]:
-    """Return the reader's parameters, by their fixed names; lists travel as JSON."""
+def parameters(reader: Reader, dialect: Dialect = SQLITE) -> dict[str, Any]:
+    """Return the reader's parameters, by their fixed names."""
     principals = [_told("user", reader.user.id), _told("everyone", None), *(_told("unit", id) for id in reader.units)]
     return {
         "me": reader.user.id,
@@ -62,10 +61,10 @@ def parameters(reader: Reader) -> dict[str, Any]:
         "now": moment(reader.now),
         "manager": KEY_ACCOUNT_MANAGER,
         "deputy": DEPUTY,
-        "absent": _list(reader.acts_for),
-        "overseen": _list(sorted(reader.oversees)),
-        "principals": _list(principals),
-        **_roles_by_right(reader.policy.roles),
+        "absent": dialect.list_of(reader.acts_for),
+        "overseen": dialect.list_of(sorted(reader.oversees)),
+        "principals": dialect.list_of(principals),
+        **_roles_by_right(reader.policy.roles, dialect),
     }
 
 
@@ -76,13 +75,9 @@ def _told(kind: str, id: str | None) -> str:
 
 
 @functools.lru_cache(16)
-def _roles_by_right(roles: FrozenMap[str, Right]) -> dict[str, str]:
+def _roles_by_right(roles: FrozenMap[str, Right], dialect: Dialect) -> dict[str, str]:
     """Return the roles that give each right, of a policy."""
-    return {f"roles_{int(r)}": _list(role for role, given in roles.items() if given >= r) for r in Right}
-
-
-def _list(values: Any) -> str:
-    return json.dumps(list(values), ensure_ascii=False)
+    return {f"roles_{int(r)}": dialect.list_of(role for role, given in roles.items() if given >= r) for r in Right}
 
 
 class Restriction:
@@ -125,11 +120,11 @@ class Restriction:
         """Ask that there is a record with the id in a column on which the reader holds a right."""
         at = self._alias()
         there = self._found(link.kind, at, "id", column)
-        return f"EXISTS (SELECT 1 FROM {self._permitted(KINDS[link.kind], right)} {at} WHERE {there})"
+        return self._exists(f"SELECT 1 FROM {self._permitted(KINDS[link.kind], right)} {at} WHERE {there}")
 
     def masks(self, kind: Kind, link: Link) -> bool:
-        """Say whether a reference can be masked: not a record's only home, nor what everyone reads."""
-        return KINDS[link.kind].reach != "free" and kind.home != (link.field,)
+        """Say whether a reference can be masked: no home, for all of them are readable, nor what everyone reads."""
+        return KINDS[link.kind].reach != "free" and link.field not in kind.home
 
     @functools.cache  # noqa: B019 - as above
     def shown(self, kind: Kind, at: str, field: str) -> str:
@@ -157,7 +152,8 @@ class Restriction:
             return f"{private} = 0 OR {shielded}"
         direct = " OR ".join(self._claims_on(f"{at}.id", right))
         if self._few:
-            covered = f"({at}.parent_id IS NOT NULL AND EXISTS ({self._covering(f'{at}.parent_id', right)}))"
+            above = self._exists(self._covering(f"{at}.parent_id", right))
+            covered = f"({at}.parent_id IS NOT NULL AND {above})"
         else:
             covered = f"{at}.id IN (SELECT id FROM {self._covered(right)})"
         return f"({private} = 0 AND ({direct} OR {covered})) OR {shielded}"
@@ -167,8 +163,9 @@ class Restriction:
         force = f"{_IN_FORCE.format(at='a')}{also}"
         here, granted = (self._found(kind, "a", "organisation_id", organisation) for kind in ("Assignment", "Grant"))
         for mine in self._ways(right):
-            yield f"EXISTS (SELECT 1 FROM {self._assignments} a WHERE {here} AND {force} AND {mine})"
-        yield f"EXISTS (SELECT 1 FROM {self._grants} a WHERE {granted} AND {force} AND {self._granted(right)})"
+            yield self._exists(f"SELECT 1 FROM {self._assignments} a WHERE {here} AND {force} AND {mine}")
+        given = self._granted(right)
+        yield self._exists(f"SELECT 1 FROM {self._grants} a WHERE {granted} AND {force} AND {given}")
 
     def _covering(self, organisation: str, right: Right) -> str:
         """Ask whether a covering claim on an organisation, or on one above it, gives the reader a right."""
@@ -245,18 +242,18 @@ class Restriction:
     def _ways_to_private(self, at: str, right: Right) -> Iterator[str]:
         here = f"{self._found('Assignment', 'a', 'organisation_id', f'{at}.id')} AND {_IN_FORCE.format(at='a')}"
         manages = f"SELECT 1 FROM {self._assignments} a WHERE {here} AND a.role = :manager"
-        yield f"EXISTS ({manages} AND a.user_id = :me)"
+        yield self._exists(f"{manages} AND a.user_id = :me")
         if self._sort.deputy_on_private is not None and self._sort.deputy_on_private >= right:
             active = f"a.user_id IN (SELECT u.id FROM {self._table('User')} u WHERE u.active = 1)"
             deputises = f"SELECT 1 FROM {self._assignments} a WHERE {here} AND a.role = :deputy AND a.user_id = :me"
-            yield f"(EXISTS ({manages} AND {active}) AND EXISTS ({deputises}))"
+            yield f"({self._exists(f'{manages} AND {active}')} AND {self._exists(deputises)})"
         if self._sort.stands_in_on_private and right <= Right.CHANGE:
-            yield f"EXISTS ({manages} AND {self._among('a.user_id', ':absent')})"
+            yield self._exists(f"{manages} AND {self._among('a.user_id', ':absent')}")
         if self._sort.steward and right is Right.READ:
             opened = "b.user_id = :me AND b.opens_at <= :now AND :now < b.closes_at"
             glass = self._table("BreakGlass")
             here = self._found("BreakGlass", "b", "organisation_id", f"{at}.id")
-            yield f"EXISTS (SELECT 1 FROM {glass} b WHERE {here} AND {opened})"
+            yield self._exists(f"SELECT 1 FROM {glass} b WHERE {here} AND {opened}")
 
     def _covered(self, right: Right) -> str:
         """Name the view of all that covering claims reach for a right."""
@@ -283,15 +280,15 @@ class Restriction:
             f"JOIN {there} {account} ON {self._found('Organisation', account, 'id', f'{position}.organisation_id')}"
         )
         held = self._found("Position", position, "contact_id", f"{at}.id")
-        there = f"EXISTS (SELECT 1 FROM {positions} {position} {joined} WHERE {held}{counts})"
+        there = self._exists(f"SELECT 1 FROM {positions} {position} {joined} WHERE {held}{counts}")
         ways = [f"({there} AND NOT {self._less_elsewhere(at, right)})" if right is Right.ADMINISTER else there]
         mine = f"{at}.formerly_held = 0" + ("" if self._sort.steward else f" AND {at}.created_by = :me")
         ever = self._found("Position", "q", "contact_id", f"{at}.id")
-        ways.append(f"({mine} AND NOT EXISTS (SELECT 1 FROM {positions} q WHERE {ever}))")
+        ways.append(f"({mine} AND NOT {self._exists(f'SELECT 1 FROM {positions} q WHERE {ever}')})")
         if right <= Right.CHANGE:
             users = f"(a.user_id = :me OR {self._among('a.user_id', ':absent')})"
             here = f"{self._found('Assignment', 'a', 'contact_id', f'{at}.id')} AND {_IN_FORCE.format(at='a')}"
-            ways.append(f"EXISTS (SELECT 1 FROM {self._assignments} a WHERE {here} AND {users})")
+            ways.append(self._exists(f"SELECT 1 FROM {self._assignments} a WHERE {here} AND {users}"))
         return " OR ".join(ways)
 
     def _less_elsewhere(self, at: str, right: Right) -> str:
@@ -304,7 +301,8 @@ class Restriction:
         held = f"SELECT 1 FROM {self._permitted(KINDS['Organisation'], right)} {enough} WHERE {same}"
         here = f"{self._found('Position', position, 'contact_id', f'{at}.id')} AND {_IN_FORCE.format(at=position)}"
         positions = self._table("Position")
-        return f"EXISTS (SELECT 1 FROM {positions} {position} {joined} WHERE {here} AND NOT EXISTS ({held}))"
+        less = f"{here} AND NOT {self._exists(held)}"
+        return self._exists(f"SELECT 1 FROM {positions} {position} {joined} WHERE {less}")
 
     def _permits_hanging(self, kind: Kind, at: str, right: Right) -> str:
         homes = [link for field in kind.home if (link := kind.link(field)) is not None]
@@ -318,7 +316,7 @@ class Restriction:
             return f"NOT ({nowhere}) AND {everywhere}"
         here = f"i.kind = '{kind.name}' AND i.field = '{others.field}' AND i.id = {at}.id"
         items = self._dialect.table("item")
-        any_of = f"EXISTS (SELECT 1 FROM {items} i WHERE {here} AND {self.reachable(others, 'i.key', right)})"
+        any_of = self._exists(f"SELECT 1 FROM {items} i WHERE {here} AND {self.reachable(others, 'i.key', right)}")
         return f"CASE WHEN {nowhere} THEN {any_of} ELSE {everywhere} END"
 
     def _permits_home(self, at: str, homes: list[Link], index: int, right: Right) -> str:
@@ -349,12 +347,12 @@ class Restriction:
                 other = self._alias()
                 same = self._found(kind.name, other, "id", id)
                 there = f"SELECT 1 FROM {self._permitted(kind, Right.READ)} {other} WHERE {same}"
-                ways.append(f"({named} = '{kind.name}' AND EXISTS ({there}))")
+                ways.append(f"({named} = '{kind.name}' AND {self._exists(there)})")
         other = self._alias()
         account = f"CASE {named} {' '.join(homes)} END"
         same = self._found("Organisation", other, "id", account)
         there = f"SELECT 1 FROM {self._permitted(KINDS['Organisation'], Right.READ)} {other} WHERE {same}"
-        return f"({' OR '.join(ways)} OR EXISTS ({there}))"
+        return f"({' OR '.join(ways)} OR {self._exists(there)})"
 
     def _permitted(self, kind: Kind, right: Right) -> str:
         """Name the view of all records of a kind on which the reader holds a right; a statement has it once."""
@@ -372,6 +370,15 @@ class Restriction:
 
     # -- in the words of the database
 
+    def _exists(self, rows: str) -> str:
+        """Ask whether there is a row.
+
+        PostgreSQL plans an EXISTS twice, to ask it for each row and to answer it for all; and again what is inside it.
+        For few rows the first will do.
+        """
+        once = self._few and self._dialect.plans_twice
+        return f"({rows} LIMIT 1) IS NOT NULL" if once else f"EXISTS ({rows})"
+
     @property
     def _assignments(self) -> str:
         return self._table("Assignment")
@@ -387,7 +394,7 @@ class Restriction:
         return self._dialect.found(kind, at, field, key)
 
     def _among(self, column: str, texts: str) -> str:
-        return self._dialect.among.format(column=column, list=texts)
+        return self._dialect.among_some.format(column=column, list=texts)
 
     def _granted(self, right: Right) -> str:
         return f'a."right" >= {int(right)} AND {self._among("a.principal", ":principals")}'

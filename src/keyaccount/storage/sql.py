@@ -1,7 +1,7 @@
 """Queries as SQL text with parameters: the same restriction, masking, conditions and order as the evaluator.
 
 No value and no name from outside is ever put into the text: names come from the catalogue, values are bound, and lists
-travel as one JSON parameter, so that the text of a question stays the same and its plan is kept.
+travel as one parameter, so that the text of a question stays the same and its plan is kept.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeAlias
-
-import attrs
 
 from keyaccount.catalogue import Kind
 from keyaccount.codec import moment, reader_of, written
@@ -46,7 +44,7 @@ from keyaccount.storage.totals import Totals, parts
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Recipe: TypeAlias = Callable[[Query], Any]
-"""How the value of a parameter is got from a query."""
+"""How the value of a parameter is got from a query; it keeps nothing of the query that it was made for."""
 
 
 class Select:
@@ -179,8 +177,9 @@ class Select:
         return self.take(lambda query: read(query.where[number][1].value))
 
     def _operands(self, number: int, read: Callable[[Any], Iterable[Any]]) -> str:
-        """Bind many values, read of the operand of a condition, as one parameter: a JSON list."""
-        return self._operand(number, lambda value: _listed(read(value)))
+        """Bind many values, read of the operand of a condition, as one parameter: a list."""
+        listed = self.dialect.list_of
+        return self._operand(number, lambda value: listed(map(sound, read(value))))
 
     def _among(self, column: str, values: str, *, whole: bool = False) -> str:
         """Return the condition that a column holds one of the texts, or of the whole numbers, of a list."""
@@ -252,9 +251,9 @@ class Select:
             return None
         wanted = [test.value] if test.op == "is" else list(test.value)
         if field in there.texts:
-            return self._among(f'{at}."{field}#"', self.bind(_listed(wanted)))
+            return self._among(f'{at}."{field}#"', self.bind(self.dialect.list_of(map(sound, wanted))))
         numbers = [int(key) for key in wanted if is_number(key)]
-        found = self._among(f'{at}."{field}#"', self.bind(_listed(numbers)), whole=True)
+        found = self._among(f'{at}."{field}#"', self.bind(self.dialect.list_of(numbers)), whole=True)
         return found if numbers else self.dialect.false
 
     def _equals(self, kind: Kind, at: str, number: int, column: str) -> str:
@@ -320,12 +319,12 @@ class Select:
         field, test = self.query.where[number]
         if test.op == "is_none":
             return f"{at}.{_quoted(field)} = '{{}}'"
-        size = pairs_asked(shape, test)
+        size, op = pairs_asked(shape, test), test.op
         if size == 0:
             return self.dialect.true  # no pair at all is asked for
 
         def wanted(value: Any) -> list[list[str]]:
-            return keys_of_pairs(shape, attrs.evolve(test, value=value))
+            return keys_of_pairs(shape, op, value)
 
         if size == 1:
             return self._item(kind, at, field, self._operands(number, lambda v: (key for (key,) in wanted(v))))
@@ -472,24 +471,20 @@ def _compared(shape: Shape, value: Any) -> Any:
     return _kept(shape, shape.normal(value))
 
 
-def _listed(values: Iterable[Any]) -> str:
-    """Write many values as one: a JSON list."""
-    return json.dumps([sound(value) for value in values], ensure_ascii=False)
-
-
 def _listed_pairs(wanted: Iterable[Sequence[str]]) -> str:
+    """Write the keys of several mappings as one parameter: a JSON list of lists."""
     return json.dumps([[sound(key) for key in keys] for keys in wanted], ensure_ascii=False)
 
 
-def keys_of_pairs(shape: Pairs, test: Test) -> list[list[str]]:
+def keys_of_pairs(shape: Pairs, op: str, value: Any) -> list[list[str]]:
     """Return the lookup keys that a record must have, for each of the mappings that a condition asks for."""
-    given = test.value if test.op == "one_of" else (test.value,)
+    given = value if op == "one_of" else (value,)
     return [[key_text(key) for key in shape.keys(shape.normal(value))] for value in given]
 
 
 def pairs_asked(shape: Pairs, test: Test) -> int:
     """Say what of the mappings of a condition decides the text: some is empty (0), all are of one pair (1), neither."""
-    sizes = [len(keys) for keys in keys_of_pairs(shape, test)]
+    sizes = [len(keys) for keys in keys_of_pairs(shape, test.op, test.value)]
     return 0 if not all(sizes) else 1 if all(size == 1 for size in sizes) else 2
 
 

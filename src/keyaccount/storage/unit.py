@@ -202,7 +202,7 @@ class SQLUnit:
 
     def _acts_in(self, numbers: Collection[int]) -> Iterator[Act]:
         among = self._dialect.among_whole.format(column="seq", list=":wanted")
-        found = list(self._run(f"{self._acts} WHERE {among}", {"wanted": json.dumps(sorted(numbers))}))
+        found = list(self._run(f"{self._acts} WHERE {among}", {"wanted": self._dialect.list_of(sorted(numbers))}))
         if self._act is not None:
             yield attrs.evolve(self._act, seq=self._seq)
         yield from (_act(row) for row in found if row[0] != self._seq or self._act is None)
@@ -212,7 +212,7 @@ class SQLUnit:
         if reader is None:
             return {}
         if self._bound is None or self._bound[0] is not reader:
-            self._bound = (reader, parameters(reader))
+            self._bound = (reader, parameters(reader, self._dialect))
         return dict(self._bound[1])
 
     # -- writing
@@ -283,7 +283,7 @@ class SQLUnit:
 
     def _check_versions(self, by_kind: dict[str, list[Change]]) -> None:
         for kind, changes in by_kind.items():
-            ids = json.dumps([change.id for change in changes], ensure_ascii=False)
+            ids = self._dialect.list_of([change.id for change in changes])
             among = self._dialect.among.format(column="id", list=":ids")
             sql = f"SELECT id, version FROM {self._dialect.table(table_of(kind).name)} WHERE {among}"
             stored = {row[0]: row[1] for row in self._run(sql, {"ids": ids})}
@@ -302,7 +302,7 @@ class SQLUnit:
 
     def _retire(self, table: Table, ids: list[str]) -> None:
         """Move the images that are replaced to the past; what this very act wrote before is simply gone."""
-        wanted = json.dumps(ids, ensure_ascii=False)
+        wanted = self._dialect.list_of(ids)
         columns = ", ".join(f'"{column.name}"' for column in table.columns)
         among = self._dialect.among.format(column="id", list=":ids")
         sql = f"SELECT {columns}, act, salt, digest FROM {self._dialect.table(table.name)} WHERE {among}"
