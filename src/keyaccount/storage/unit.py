@@ -386,6 +386,8 @@ def _by_kind(changes: Sequence[Change]) -> dict[str, list[Change]]:
 
 def _arranged(query: Query, found: list[Entity]) -> list[Entity]:
     """Put the rows of a branch in order: a statement for several questions has none."""
+    if len(found) < 2 and query.text is None:  # noqa: PLR2004 - most look-ups find one
+        return found
     return list(in_order(query, found) if query.text is None else islice(best(query, found), query.limit))
 
 
