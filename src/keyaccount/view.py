@@ -203,22 +203,37 @@ class View:
 
     def decide(self, organisation_id: str, right: Right) -> access.Decision:
         """Decide about one readable organisation, with every reason; NotFound where it cannot be read."""
-        self.get(Organisation, organisation_id)
         organisation, claims = self.claims_on(organisation_id)
         return access.decide(self.reader, organisation, claims, right=right)
 
     def claims_on(self, organisation_id: str) -> tuple[Organisation, list[access.Claim]]:
-        """Read one organisation, whoever may see it, with the claims on it and above it: for the rule alone."""
-        raw = self.trusted()
-        lineage = raw.find(Organisation, id=above((organisation_id,)))
-        ids = one_of([row.id for row in lineage])
-        assignments, *others = raw.gather(
-            *(raw.query(kind, organisation_id=ids) for kind in (Assignment, Grant, BreakGlass))
+        """Read a readable organisation as it is, with the claims on it and the covering ones above: for the rule alone.
+
+        NotFound where it cannot be read. One round trip; a second where something stands above it.
+        """
+        kind, raw = kind_of(Organisation), self.trusted()
+        _check_id(kind, organisation_id)
+        readable, lineage, *own = self.gather(
+            self.query(Organisation, id=organisation_id),
+            _asked(Organisation, id=above((organisation_id,))),
+            *(_asked(cls, organisation_id=Test("is", organisation_id)) for cls in (Assignment, Grant, BreakGlass)),
         )
-        users = raw.find(User, id=one_of([cast("Assignment", row).user_id for row in assignments]), active=False)
-        records = cast("list[Assignment | Grant | BreakGlass]", [*assignments, *others[0], *others[1]])
-        organisation = next(row for row in lineage if row.id == organisation_id)
-        return organisation, list(access.claims(records, inactive={user.id for user in users}))
+        if not readable:
+            raise NotFound(kind.name, organisation_id)
+        organisation = cast("Organisation", next(row for row in lineage if row.key == organisation_id))
+        ancestors = one_of([row.key for row in lineage if row is not organisation])
+        covering = raw.gather(
+            *(raw.query(cls, organisation_id=ancestors, covers_subsidiaries=True) for cls in (Assignment, Grant))
+        )
+        found = cast("list[Assignment | Grant | BreakGlass]", [row for rows in (*own, *covering) for row in rows])
+        return organisation, list(access.claims(found, inactive=self._inactive(organisation, found)))
+
+    def _inactive(self, organisation: Organisation, records: Iterable[object]) -> set[str]:
+        """Return which users of some assignments are not active; asked only where a deputy's right depends on it."""
+        if not (organisation.private and self.work.policy.deputies_see_private):
+            return set()
+        assigned = [row.user_id for row in records if isinstance(row, Assignment)]
+        return {user.id for user in self.trusted().find(User, id=one_of(assigned), active=False)}
 
     def managed(self, assignments: Iterable[Assignment]) -> set[str]:
         """Return the organisations that have an active key account manager in force today among some assignments."""

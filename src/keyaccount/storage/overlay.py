@@ -26,7 +26,7 @@ from keyaccount.storage.schema import Table
 from keyaccount.storage.shadows import items, shadow
 from keyaccount.storage.sources import Source
 from keyaccount.storage.sql import Select, unpacked
-from keyaccount.storage.statements import statement
+from keyaccount.storage.statements import reader_of, statement
 from keyaccount.storage.theirs import assembler, blended, ours_of
 from keyaccount.storage.totals import Totals
 from keyaccount.storage.unit import Executor, SQLUnit, entities
@@ -69,7 +69,7 @@ class OverlayUnit(SQLUnit):
     def _together(self, queries: Sequence[Query]) -> list[list[Entity]]:
         """Answer some queries of one reader in one statement; what the database cannot be exact about is finished."""
         asked = [self._roughly(query) for query in queries]
-        given = self._parameters(queries[0].reader)
+        given = self._parameters(reader_of(queries))
         rows: list[list[Sequence[Any]]] = [[] for _ in queries]
         with self._executor.documented():
             answered = self._run(statement(asked, given, self._reading), given)

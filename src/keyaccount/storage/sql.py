@@ -394,14 +394,15 @@ class Select:
 
 
 def several(selects: Sequence[Select]) -> str:
-    """Return one statement that answers several queries of one reader: each row under the number of its query.
+    """Return one statement that answers several queries: each row under the number of its query.
 
-    They bind to the same parameters. Within a query rows come in no order; `unpacked` reads them. A condition that
-    covers all below is worked out once for all of them.
+    They are of one reader, or restricted by none, and bind to the same parameters. Within a query rows come in no
+    order; `unpacked` reads them. A condition that covers all below is worked out once for all of them.
     """
     width = max(len(shown_fields(select.query.kind)) for select in selects)
     text = " UNION ALL ".join(select.branch(number, width) for number, select in enumerate(selects))
-    return selects[0].with_views(text)
+    restricted = next((select for select in selects if select.query.reader is not None), selects[0])
+    return restricted.with_views(text)
 
 
 def unpacked(row: Sequence[Any], dialect: Dialect) -> tuple[int, Sequence[Any]]:

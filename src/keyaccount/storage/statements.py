@@ -11,6 +11,7 @@ from typing import Any
 
 import attrs
 
+from keyaccount.access import Reader
 from keyaccount.catalogue import KINDS, Kind
 from keyaccount.queries import Query, Test
 from keyaccount.shapes import Pairs, Shape
@@ -37,9 +38,9 @@ _kept: dict[Hashable, _Kept] = {}
 
 
 def statement(queries: Sequence[Query], parameters: dict[str, Any], dialect: Dialect) -> str:
-    """Return the statement that answers one query, or several of one reader; what it takes goes to `parameters`.
+    """Return the statement that answers one query, or several; what it takes goes to `parameters`.
 
-    The rows of several come as `keyaccount.storage.sql.several` says.
+    Several are of one reader, or restricted by none. Their rows come as `keyaccount.storage.sql.several` says.
     """
     form = _form(queries, dialect)
     kept = None if form is None else _kept.get(form)
@@ -48,6 +49,11 @@ def statement(queries: Sequence[Query], parameters: dict[str, Any], dialect: Dia
     for name, number, recipe in kept.takes:
         parameters[name] = sound(recipe(queries[number]))
     return kept.text
+
+
+def reader_of(queries: Iterable[Query]) -> Reader | None:
+    """Return the reader that restricts some of the queries, of which there is one; None where nothing is restricted."""
+    return next((query.reader for query in queries if query.reader is not None), None)
 
 
 def _made(queries: Sequence[Query], parameters: dict[str, Any], dialect: Dialect, form: Hashable | None) -> str:
@@ -72,8 +78,9 @@ def _form(queries: Sequence[Query], dialect: Dialect) -> Hashable | None:
             return None
         where = tuple(_asked(query.kind.shapes[field], field, test) for field, test in query.where)
         place = None if query.after is None else tuple(rank for rank, _ in query.after[:-1])
-        found.append((query.kind, query.right, query.order, query.limit is None, place, where))
-    reader = queries[0].reader
+        restricted = query.reader is not None
+        found.append((query.kind, restricted, query.right, query.order, query.limit is None, place, where))
+    reader = reader_of(queries)
     return dialect, None if reader is None else sort_of(reader), _look_at_few(queries), tuple(found)
 
 
@@ -88,8 +95,8 @@ def _asked(shape: Shape, field: str, test: Test) -> tuple[Hashable, ...]:
 
 
 def _look_at_few(queries: Iterable[Query]) -> bool:
-    """Say whether queries look at few rows that rights depend on: everyone may read what is on no account."""
-    return all(_looks_at_few(query) for query in queries if query.kind.reach != "free")
+    """Say whether queries look at few rows of which rights are asked: everyone may read what is on no account."""
+    return all(_looks_at_few(query) for query in queries if query.reader is not None and query.kind.reach != "free")
 
 
 def _looks_at_few(query: Query) -> bool:

@@ -31,7 +31,7 @@ from keyaccount.storage.records import record_of
 from keyaccount.storage.restriction import parameters
 from keyaccount.storage.schema import Table, lookup_keys, search_text, stored_columns, table_of
 from keyaccount.storage.sql import Select, shown_fields, unpacked
-from keyaccount.storage.statements import statement
+from keyaccount.storage.statements import reader_of, statement
 from keyaccount.storage.totals import Totals
 
 _BATCH = 500
@@ -95,12 +95,16 @@ class SQLUnit:
             return iter(found) if query.text is None else islice(best(query, found), query.limit)
 
     def gather(self, queries: Sequence[Query]) -> list[list[Entity]]:
-        """Answer several queries on the same state: those of one reader in one statement, or one for each hundred."""
+        """Answer several queries on the same state: those of one reader in one statement, or one for each hundred.
+
+        What nobody is restricted in goes with them.
+        """
         answers: list[list[Entity]] = [[] for _ in queries]
         by_reader: dict[int, list[int]] = defaultdict(list)
+        first = reader_of(queries)
         for number, query in enumerate(queries):
             if not query.asks_nothing:
-                by_reader[id(query.reader)].append(number)
+                by_reader[id(query.reader or first)].append(number)
         for numbers in by_reader.values():
             for start in range(0, len(numbers), _TOGETHER):
                 some = numbers[start : start + _TOGETHER]
@@ -112,7 +116,7 @@ class SQLUnit:
         """Answer some queries of one reader in one statement."""
         if len(queries) == 1:
             return [list(self.find(queries[0]))]
-        given = self._parameters(queries[0].reader)
+        given = self._parameters(reader_of(queries))
         rows: list[list[Sequence[Any]]] = [[] for _ in queries]
         with self._executor.documented():
             for found in self._run(statement(queries, given, self._dialect), given):
