@@ -204,6 +204,13 @@ def assembler(cls: Any, names: tuple[str, ...]) -> Callable[[Iterable[Sequence[A
     return read_rows
 
 
+def read_columns(shapes: Sequence[Shape], rows: Iterable[Sequence[Any]]) -> list[tuple[Any, ...]]:
+    """Read rows of kept values back, each column by its shape."""
+    pairs = zip(shapes, zip(*rows, strict=True), strict=False)  # of no rows there are no columns
+    readers = ((reader_of(shape), column) for shape, column in pairs)
+    return list(zip(*(column if read is None else read_column(read, column) for read, column in readers), strict=True))
+
+
 def read_column(read: Callable[[Any], Any], column: Iterable[Any]) -> list[Any]:
     """Read the kept values of a column back; nothing stays nothing."""
     return [None if value is None else read(value) for value in column]

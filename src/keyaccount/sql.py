@@ -187,7 +187,7 @@ def readable(desk: Desk, column: sa.ColumnExpressionArgument[Any]) -> sa.ColumnE
     with desk._view() as view:
         if view.reader is None:
             return sa.true()
-        given = parameters(view.reader)
+        given = parameters(view.reader, storage.reading)
         text = Select(view.query(Organisation), given, storage.reading).ids()
     named = {name: value for name, value in given.items() if re.search(rf":{name}\b", text)}
     bound = (sa.bindparam(name, value, type_=sa.types.NullType(), unique=True) for name, value in named.items())

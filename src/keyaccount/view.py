@@ -21,7 +21,7 @@ from keyaccount.model.entity import Entity
 from keyaccount.model.organisations import Organisation
 from keyaccount.model.organogram import Unit, User
 from keyaccount.model.rights import KEY_ACCOUNT_MANAGER, Assignment, BreakGlass, Grant, Right, Substitution
-from keyaccount.queries import Query, Total, Totals, Window, above, below, conditions, one_of, ordering, place
+from keyaccount.queries import Query, Test, Total, Totals, Window, above, below, conditions, one_of, ordering, place
 from keyaccount.requests import Request
 from keyaccount.spans import in_force
 from keyaccount.storage import Act, StorageUnit
@@ -209,22 +209,37 @@ class View:
 
     def decide(self, organisation_id: str, right: Right) -> access.Decision:
         """Decide about one readable organisation, with every reason; NotFound where it cannot be read."""
-        self.get(Organisation, organisation_id)
         organisation, claims = self.claims_on(organisation_id)
         return access.decide(self.reader, organisation, claims, right=right)
 
     def claims_on(self, organisation_id: str) -> tuple[Organisation, list[access.Claim]]:
-        """Read one organisation, whoever may see it, with the claims on it and above it: for the rule alone."""
-        raw = self.trusted()
-        lineage = raw.find(Organisation, id=above((organisation_id,)))
-        ids = one_of([row.id for row in lineage])
-        assignments, *others = raw.gather(
-            *(raw.query(kind, organisation_id=ids) for kind in (Assignment, Grant, BreakGlass))
+        """Read a readable organisation as it is, with the claims on it and the covering ones above: for the rule alone.
+
+        NotFound where it cannot be read. One round trip; a second where something stands above it.
+        """
+        kind, raw = kind_of(Organisation), self.trusted()
+        _check_id(kind, organisation_id)
+        readable, lineage, *own = self.gather(
+            self.query(Organisation, id=organisation_id),
+            _asked(Organisation, id=above((organisation_id,))),
+            *(_asked(cls, organisation_id=Test("is", organisation_id)) for cls in (Assignment, Grant, BreakGlass)),
         )
-        users = raw.find(User, id=one_of([cast("Assignment", row).user_id for row in assignments]), active=False)
-        records = cast("list[Assignment | Grant | BreakGlass]", [*assignments, *others[0], *others[1]])
-        organisation = next(row for row in lineage if row.id == organisation_id)
-        return organisation, list(access.claims(records, inactive={user.id for user in users}))
+        if not readable:
+            raise NotFound(kind.name, organisation_id)
+        organisation = cast("Organisation", next(row for row in lineage if row.key == organisation_id))
+        ancestors = one_of([row.key for row in lineage if row is not organisation])
+        covering = raw.gather(
+            *(raw.query(cls, organisation_id=ancestors, covers_subsidiaries=True) for cls in (Assignment, Grant))
+        )
+        found = cast("list[Assignment | Grant | BreakGlass]", [row for rows in (*own, *covering) for row in rows])
+        return organisation, list(access.claims(found, inactive=self._inactive(organisation, found)))
+
+    def _inactive(self, organisation: Organisation, records: Iterable[object]) -> set[str]:
+        """Return which users of some assignments are not active; asked only where a deputy's right depends on it."""
+        if not (organisation.private and self.work.policy.deputies_see_private):
+            return set()
+        assigned = [row.user_id for row in records if isinstance(row, Assignment)]
+        return {user.id for user in self.trusted().find(User, id=one_of(assigned), active=False)}
 
     def managed(self, assignments: Iterable[Assignment]) -> set[str]:
         """Return the organisations that have an active key account manager in force today among some assignments."""
@@ -240,22 +255,28 @@ class View:
 
 
 def resolve(unit: StorageUnit, user_id: str, policy: access.AccessPolicy, now: datetime) -> access.Reader:
-    """Resolve the user of a bound desk; raise AccessDenied where they are gone or not active."""
-    raw = View(Work(unit, Act(now, user_id), policy), None, now.date(), now)
-    found, standing_in, headed = raw.gather(
-        raw.query(User, id=user_id),
-        raw.query(Substitution, deputy_id=user_id),
-        raw.query(Unit, head_id=user_id, limit=None if policy.oversight else 0),
+    """Resolve the user of a bound desk; raise AccessDenied where they are gone or not active.
+
+    Two round trips, and a third for the heads of units where the policy has oversight. What is asked with was checked
+    as it came in, and is not checked again: this is part of each call.
+    """
+    found, standing_in, headed = _gathered(
+        unit,
+        _asked(User, id=Test("is", user_id)),
+        _asked(Substitution, deputy_id=Test("is", user_id)),
+        _asked(Unit, head_id=Test("is", user_id)) if policy.oversight else None,
     )
     user = cast("User | None", found[0] if found else None)
     if user is None or not user.active:
         raise AccessDenied("the user of this desk is not active")
     substitutions = cast("list[Substitution]", standing_in)
-    units, absent, under = raw.gather(
-        raw.query(Unit, id=above(user.unit_ids)),
-        raw.query(User, id=one_of([s.user_id for s in substitutions])),
-        raw.query(Unit, id=below([unit.key for unit in headed]), limit=None if headed else 0),
+    units, absent, under = _gathered(
+        unit,
+        _asked(Unit, id=above(user.unit_ids)) if user.unit_ids else None,
+        _asked(User, id=one_of([s.user_id for s in substitutions])) if substitutions else None,
+        _asked(Unit, id=below([one.key for one in headed])) if headed else None,
     )
+    overseen = _asked(User, unit_ids=one_of([one.key for one in under])) if under else None
     return access.reader(
         user,
         cast("list[Unit]", units),
@@ -263,8 +284,20 @@ def resolve(unit: StorageUnit, user_id: str, policy: access.AccessPolicy, now: d
         now,
         substitutions=substitutions,
         absent=cast("list[User]", absent),
-        oversees=raw.find(User, unit_ids=one_of([unit.key for unit in under])) if under else (),
+        oversees=cast("list[User]", _gathered(unit, overseen)[0]),
     )
+
+
+def _asked(cls: type[Entity], **where: Test) -> Query:
+    """Make a question of our own, whoever may see the answer."""
+    return Query(kind_of(cls), tuple(where.items()))
+
+
+def _gathered(unit: StorageUnit, *queries: Query | None) -> list[list[Entity]]:
+    """Answer questions in one round trip, or in none; nothing answers those that are left out."""
+    wanted = [query for query in queries if query is not None]
+    answers = iter(unit.gather(wanted) if wanted else ())
+    return [[] if query is None else next(answers) for query in queries]
 
 
 def readers(view: View) -> Iterator[access.Reader]:

@@ -19,7 +19,7 @@ from keyaccount import phones, testing
 from keyaccount.catalogue import KINDS
 from keyaccount.model.entity import Entity, evolved
 from keyaccount.queries import COUNTED, Query, Total, Totals, Window, one_of, place
-from keyaccount.storage import Act, Change, Image, Storage, StorageUnit, restriction, sql
+from keyaccount.storage import Act, Change, Image, Storage, StorageUnit, restriction, sql, statements
 from keyaccount.storage.memory import MemoryStorage
 from keyaccount.values import fold
 
@@ -481,5 +481,6 @@ def test_an_open_end_taken_as_expired_in_rights(tmp_path: Path, monkeypatch: pyt
     expired = "({at}.valid_from IS NULL OR {at}.valid_from <= :today) AND :today <= {at}.valid_until"
     monkeypatch.setattr(restriction, "_IN_FORCE", expired)
     monkeypatch.setattr(sql, "restriction_for", restriction.Restriction)  # without those that were made before
+    monkeypatch.setattr(statements, "_kept", {})
     with pytest.raises(AssertionError, match=f"^{name}: "):
         check_of(sqlite(tmp_path), name)()

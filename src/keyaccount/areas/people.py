@@ -158,7 +158,6 @@ class People(Appointments):
         """
         with self._desk._view() as view:
             view.need_trusted("who_may_read")
-            view.get(Organisation, organisation)
             account, claims = view.claims_on(organisation)
             decisions = (access.decide(reader, account, claims) for reader in readers(view))
             return WhoMayRead(organisation, tuple(decision for decision in decisions if decision))

@@ -7,7 +7,9 @@ name from outside. It also names the tables, at this one place, so that a schema
 from __future__ import annotations
 
 import hashlib
+import json
 import re
+from collections.abc import Iterable
 
 import attrs
 
@@ -57,9 +59,11 @@ class Dialect:
     long_key: int | None
     """How many bytes an index takes in order; longer ones are kept by their hash. None where there is no limit."""
     among: str
-    """That `column` is one of the texts in `list`, a JSON list that travels as one parameter."""
+    """That `column` is one of the texts in `list`, which travels as one parameter: see `list_of`."""
+    among_some: str
+    """The same of the few texts that a reader's rights are made of, which is asked many times in a statement."""
     among_whole: str
-    """That `column` is one of the whole numbers in a JSON list."""
+    """That `column` is one of the whole numbers in a list."""
     contains: str
     """That `text` contains `part`."""
     member: str
@@ -67,20 +71,24 @@ class Dialect:
     items_where: str
     """The JSON list in `column` as text, in its order, with those items only of which `holds` is true of j.value."""
     has_every: str
-    """The ids, `i.id`, of rows in `item` of which `named` is true, with every key of one of the lists in `wanted`."""
+    """The ids, `i.id`, of rows in `item` of which `named` is true, with every key of one of the JSON lists `wanted`."""
     listed: str
-    """The rows of a JSON list of texts, each under `value`."""
+    """The rows of a list of texts, each under `value`."""
     number: str
     """The whole number that a text writes; of another text any number, or none."""
     plain: str
     """A column that is compared without the index on it."""
     packed: bool
     """Whether the rows of several questions travel as one JSON text each: their columns have no types in common."""
+    arrays: bool
+    """Whether lists travel as the text of an array; else as JSON."""
     gathers_claims: bool
     """Whether what the reader's claims reach is worked out once for a statement; else asked of each row.
 
     PostgreSQL plans each mention of the rule anew, and the rule is mentioned often.
     """
+    plans_twice: bool
+    """Whether an EXISTS is planned in two ways, of which one is taken."""
     nothing_last: bool
     """Whether nothing comes last in an ascending order, and first in a descending one, when nothing is said."""
     sums_overflow: bool
@@ -108,6 +116,12 @@ class Dialect:
     def elsewhere(self, kind: str) -> Elsewhere | None:
         """Return where a kind's table is read, where that is somewhere else."""
         return next((one for one in self.sources if one.kind == kind), None)
+
+    def list_of(self, values: Iterable[str | int]) -> str:
+        """Write texts or whole numbers as one parameter."""
+        if not self.arrays:
+            return json.dumps(list(values), ensure_ascii=False)
+        return f"{{{','.join(_in_array(value) for value in values)}}}"
 
     def index(self, name: str) -> str:
         """Return an index's name as it stands where it is made; one that is too long ends in a digest of itself."""
@@ -150,6 +164,13 @@ class Dialect:
         ]
 
 
+def _in_array(value: str | int) -> str:
+    if not isinstance(value, str):
+        return str(value)
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
 def placed(dialect: Dialect, schema: object, prefix: object) -> Dialect:
     """Return a dialect for tables in a schema, or with a prefix.
 
@@ -173,6 +194,7 @@ SQLITE = Dialect(
     without_rowid=" WITHOUT ROWID",
     long_key=None,
     among="{column} IN (SELECT value FROM json_each({list}))",
+    among_some="{column} IN (SELECT value FROM json_each({list}))",
     among_whole="{column} IN (SELECT value FROM json_each({list}))",
     contains="instr({text}, {part}) > 0",
     member="json_extract({column}, '$.{name}')",
@@ -185,7 +207,9 @@ SQLITE = Dialect(
     number="CAST({text} AS INTEGER)",
     plain="+{column}",
     packed=False,
+    arrays=False,
     gathers_claims=False,
+    plans_twice=False,
     nothing_last=False,
     sums_overflow=True,
     chains=True,
@@ -201,8 +225,9 @@ POSTGRESQL = Dialect(
     false="FALSE",
     without_rowid="",
     long_key=2_600,
-    among="{column} = ANY(ARRAY(SELECT jsonb_array_elements_text(CAST({list} AS jsonb))))",
-    among_whole="{column} = ANY(ARRAY(SELECT CAST(jsonb_array_elements_text(CAST({list} AS jsonb)) AS bigint)))",
+    among="{column} = ANY(ARRAY(SELECT unnest(CAST({list} AS text[]))))",
+    among_some="{column} = ANY(CAST({list} AS text[]))",
+    among_whole="{column} = ANY(ARRAY(SELECT unnest(CAST({list} AS bigint[]))))",
     contains="strpos({text}, {part}) > 0",
     member="(CAST({column} AS json) ->> '{name}')",
     items_where=(
@@ -214,14 +239,18 @@ POSTGRESQL = Dialect(
         "CROSS JOIN LATERAL json_array_elements_text(w.value) k(value) JOIN {item} i ON {named} AND i.key = k.value "
         "GROUP BY w.place, json_array_length(w.value), i.id HAVING COUNT(*) = json_array_length(w.value)"
     ),
-    listed="jsonb_array_elements_text(CAST({list} AS jsonb))",
+    listed="unnest(CAST({list} AS text[])) l(value)",
     number="(CASE WHEN {text} ~ '^-?[0-9]{{1,18}}$' THEN CAST({text} AS bigint) END)",
     plain="{column}",
     packed=True,
+    arrays=True,
     gathers_claims=True,
+    plans_twice=True,
     nothing_last=True,
     sums_overflow=False,
     chains=False,
     exists="SELECT 1 WHERE to_regclass(:name) IS NOT NULL",
 )
-"""Lists are unpacked once, before the statement looks at any row, so that an index can serve them."""
+"""Lists are unpacked once, before the statement looks at any row, so that an index can serve them. How long they are is
+hidden from the planner: it would think a plan for lists of any length worse than to plan each time anew, which takes
+longer than to answer."""

@@ -39,7 +39,8 @@ from keyaccount.storage.dialects import Dialect, Elsewhere
 from keyaccount.storage.schema import Table
 from keyaccount.storage.shadows import items, shadow
 from keyaccount.storage.sources import Source
-from keyaccount.storage.sql import Select, several, unpacked
+from keyaccount.storage.sql import Select, unpacked
+from keyaccount.storage.statements import reader_of, statement
 from keyaccount.storage.theirs import assembler, blended, ours_of
 from keyaccount.storage.totals import totals_of
 from keyaccount.storage.unit import Executor, SQLUnit, entities
@@ -82,14 +83,14 @@ class OverlayUnit(SQLUnit):
     def _together(self, queries: Sequence[Query]) -> list[list[Entity]]:
         """Answer some queries of one reader in one statement; what the database cannot be exact about is finished."""
         asked = [self._roughly(query) for query in queries]
-        given = self._parameters(queries[0].reader)
+        given = self._parameters(reader_of(queries))
         rows: list[list[Sequence[Any]]] = [[] for _ in queries]
         with self._executor.documented():
+            answered = self._run(statement(asked, given, self._reading), given)
             if len(queries) == 1:
-                select = Select(asked[0], given, self._reading)
-                rows[0] = list(self._run(select.rows(), select.parameters))
+                rows[0] = list(answered)
             else:
-                for found in self._run(several(asked, given, self._reading), given):
+                for found in answered:
                     number, row = unpacked(found, self._reading)
                     rows[number].append(row)
             records = [self._records(query.kind, some) for query, some in zip(queries, rows, strict=True)]

@@ -7,7 +7,6 @@ it is, which units and which day travel as parameters with fixed names.
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,10 +15,11 @@ import attrs
 from keyaccount.access import Reader
 from keyaccount.catalogue import KINDS, Kind, Link
 from keyaccount.codec import moment, written
-from keyaccount.model.rights import DEPUTY, EVERYONE, KEY_ACCOUNT_MANAGER, Principal, Right, unit, user
+from keyaccount.model.rights import DEPUTY, KEY_ACCOUNT_MANAGER, Principal, Right
 from keyaccount.shapes import One
 from keyaccount.storage.dialects import SQLITE, Dialect
 from keyaccount.storage.schema import table_of
+from keyaccount.values import FrozenMap
 
 _PRINCIPAL = One(Principal)
 _BEGUN = "{at}.valid_from IS NULL OR {at}.valid_from <= :today"
@@ -52,36 +52,45 @@ def sort_of(reader: Reader) -> Sort:
     )
 
 
-def parameters(reader: Reader) -> dict[str, Any]:
-    """Return the reader's parameters, by their fixed names; lists travel as JSON."""
-    principals = [user(reader.user.id), EVERYONE, *(unit(id) for id in reader.units)]
-    roles = reader.policy.roles
+def parameters(reader: Reader, dialect: Dialect = SQLITE) -> dict[str, Any]:
+    """Return the reader's parameters, by their fixed names."""
+    principals = [_told("user", reader.user.id), _told("everyone", None), *(_told("unit", id) for id in reader.units)]
     return {
         "me": reader.user.id,
         "today": reader.today.isoformat(),
         "now": moment(reader.now),
         "manager": KEY_ACCOUNT_MANAGER,
         "deputy": DEPUTY,
-        "absent": _list(reader.acts_for),
-        "overseen": _list(sorted(reader.oversees)),
-        "principals": _list(written(_PRINCIPAL, one) for one in principals),
-        **{f"roles_{int(r)}": _list(role for role, given in roles.items() if given >= r) for r in Right},
+        "absent": dialect.list_of(reader.acts_for),
+        "overseen": dialect.list_of(sorted(reader.oversees)),
+        "principals": dialect.list_of(principals),
+        **_roles_by_right(reader.policy.roles, dialect),
     }
 
 
-def _list(values: Any) -> str:
-    return json.dumps(list(values), ensure_ascii=False)
+@functools.lru_cache(1_000)
+def _told(kind: str, id: str | None) -> str:
+    """Return a principal as grants keep it; the same few users and units ask again and again."""
+    return str(written(_PRINCIPAL, Principal(kind, id)))
+
+
+@functools.lru_cache(16)
+def _roles_by_right(roles: FrozenMap[str, Right], dialect: Dialect) -> dict[str, str]:
+    """Return the roles that give each right, of a policy."""
+    return {f"roles_{int(r)}": dialect.list_of(role for role, given in roles.items() if given >= r) for r in Right}
 
 
 class Restriction:
     """The rule for one sort of reader, as text; `at` names the row's table in the statement.
 
-    Conditions refer to views of what is permitted; `views(text)` gives those that a text needs, in their order.
+    Conditions refer to views of what is permitted; `views(text)` gives those that a text needs, in their order. For
+    `few` rows the claims on their own organisations are looked up, and those above them; else what the reader's claims
+    reach may be worked out beforehand.
     """
 
-    def __init__(self, sort: Sort, dialect: Dialect = SQLITE) -> None:
+    def __init__(self, sort: Sort, dialect: Dialect = SQLITE, *, few: bool = False) -> None:
         """Start with no view written."""
-        self._sort, self._dialect = sort, dialect
+        self._sort, self._dialect, self._few = sort, dialect, few
         self._views: dict[str, str] = {}
         self._aliases = 0
 
@@ -111,11 +120,11 @@ class Restriction:
         """Ask that there is a record with the id in a column on which the reader holds a right."""
         at = self._alias()
         there = self._found(link.kind, at, "id", column)
-        return f"EXISTS (SELECT 1 FROM {self._permitted(KINDS[link.kind], right)} {at} WHERE {there})"
+        return self._exists(f"SELECT 1 FROM {self._permitted(KINDS[link.kind], right)} {at} WHERE {there}")
 
     def masks(self, kind: Kind, link: Link) -> bool:
-        """Say whether a reference can be masked: not a record's only home, nor what everyone reads."""
-        return KINDS[link.kind].reach != "free" and kind.home != (link.field,)
+        """Say whether a reference can be masked: no home, for all of them are readable, nor what everyone reads."""
+        return KINDS[link.kind].reach != "free" and link.field not in kind.home
 
     @functools.cache  # noqa: B019 - as above
     def shown(self, kind: Kind, at: str, field: str) -> str:
@@ -133,7 +142,7 @@ class Restriction:
     def _permits_account(self, at: str, right: Right) -> str:
         # the plus keeps the index on private out of it: most accounts are not, and a page is read in its own order
         private = self._dialect.plain.format(column=f"{at}.private")
-        if self._dialect.gathers_claims:
+        if self._dialect.gathers_claims and not self._few:
             opened = f"{at}.id IN (SELECT id FROM {self._opened(right)})"
             if self._sort.everywhere is not None and self._sort.everywhere >= right:
                 return f"{private} = 0 OR {opened}"
@@ -141,13 +150,31 @@ class Restriction:
         shielded = f"({private} = 1 AND ({' OR '.join(self._ways_to_private(at, right))}))"
         if self._sort.everywhere is not None and self._sort.everywhere >= right:
             return f"{private} = 0 OR {shielded}"
-        force = _IN_FORCE.format(at="a")
-        here, granted = (self._found(kind, "a", "organisation_id", f"{at}.id") for kind in ("Assignment", "Grant"))
-        held = f"SELECT 1 FROM {self._assignments} a WHERE {here} AND {force}"
-        direct = [f"EXISTS ({held} AND {mine})" for mine in self._ways(right)]
-        direct.append(f"EXISTS (SELECT 1 FROM {self._grants} a WHERE {granted} AND {force} AND {self._granted(right)})")
-        covered = f"{at}.id IN (SELECT id FROM {self._covered(right)})"
-        return f"({private} = 0 AND ({' OR '.join(direct)} OR {covered})) OR {shielded}"
+        direct = " OR ".join(self._claims_on(f"{at}.id", right))
+        if self._few:
+            above = self._exists(self._covering(f"{at}.parent_id", right))
+            covered = f"({at}.parent_id IS NOT NULL AND {above})"
+        else:
+            covered = f"{at}.id IN (SELECT id FROM {self._covered(right)})"
+        return f"({private} = 0 AND ({direct} OR {covered})) OR {shielded}"
+
+    def _claims_on(self, organisation: str, right: Right, also: str = "") -> Iterator[str]:
+        """Yield the ways in which a claim on an organisation gives the reader a right."""
+        force = f"{_IN_FORCE.format(at='a')}{also}"
+        here, granted = (self._found(kind, "a", "organisation_id", organisation) for kind in ("Assignment", "Grant"))
+        for mine in self._ways(right):
+            yield self._exists(f"SELECT 1 FROM {self._assignments} a WHERE {here} AND {force} AND {mine}")
+        given = self._granted(right)
+        yield self._exists(f"SELECT 1 FROM {self._grants} a WHERE {granted} AND {force} AND {given}")
+
+    def _covering(self, organisation: str, right: Right) -> str:
+        """Ask whether a covering claim on an organisation, or on one above it, gives the reader a right."""
+        above = self._found("Organisation", "o", "id", "c.id")
+        step = (
+            f"SELECT o.parent_id FROM {self._table('Organisation')} o JOIN c ON {above} WHERE o.parent_id IS NOT NULL"
+        )
+        claims = " OR ".join(self._claims_on("c.id", right, also=" AND a.covers_subsidiaries = 1"))
+        return f"WITH RECURSIVE c(id) AS (SELECT {organisation} UNION {step}) SELECT 1 FROM c WHERE {claims}"
 
     @functools.cache  # noqa: B019 - as above
     def within(self, kind: Kind, at: str, right: Right) -> str | None:
@@ -215,18 +242,18 @@ class Restriction:
     def _ways_to_private(self, at: str, right: Right) -> Iterator[str]:
         here = f"{self._found('Assignment', 'a', 'organisation_id', f'{at}.id')} AND {_IN_FORCE.format(at='a')}"
         manages = f"SELECT 1 FROM {self._assignments} a WHERE {here} AND a.role = :manager"
-        yield f"EXISTS ({manages} AND a.user_id = :me)"
+        yield self._exists(f"{manages} AND a.user_id = :me")
         if self._sort.deputy_on_private is not None and self._sort.deputy_on_private >= right:
             active = f"a.user_id IN (SELECT u.id FROM {self._table('User')} u WHERE u.active = 1)"
             deputises = f"SELECT 1 FROM {self._assignments} a WHERE {here} AND a.role = :deputy AND a.user_id = :me"
-            yield f"(EXISTS ({manages} AND {active}) AND EXISTS ({deputises}))"
+            yield f"({self._exists(f'{manages} AND {active}')} AND {self._exists(deputises)})"
         if self._sort.stands_in_on_private and right <= Right.CHANGE:
-            yield f"EXISTS ({manages} AND {self._among('a.user_id', ':absent')})"
+            yield self._exists(f"{manages} AND {self._among('a.user_id', ':absent')}")
         if self._sort.steward and right is Right.READ:
             opened = "b.user_id = :me AND b.opens_at <= :now AND :now < b.closes_at"
             glass = self._table("BreakGlass")
             here = self._found("BreakGlass", "b", "organisation_id", f"{at}.id")
-            yield f"EXISTS (SELECT 1 FROM {glass} b WHERE {here} AND {opened})"
+            yield self._exists(f"SELECT 1 FROM {glass} b WHERE {here} AND {opened}")
 
     def _covered(self, right: Right) -> str:
         """Name the view of all that covering claims reach for a right."""
@@ -253,15 +280,15 @@ class Restriction:
             f"JOIN {there} {account} ON {self._found('Organisation', account, 'id', f'{position}.organisation_id')}"
         )
         held = self._found("Position", position, "contact_id", f"{at}.id")
-        there = f"EXISTS (SELECT 1 FROM {positions} {position} {joined} WHERE {held}{counts})"
+        there = self._exists(f"SELECT 1 FROM {positions} {position} {joined} WHERE {held}{counts}")
         ways = [f"({there} AND NOT {self._less_elsewhere(at, right)})" if right is Right.ADMINISTER else there]
         mine = f"{at}.formerly_held = 0" + ("" if self._sort.steward else f" AND {at}.created_by = :me")
         ever = self._found("Position", "q", "contact_id", f"{at}.id")
-        ways.append(f"({mine} AND NOT EXISTS (SELECT 1 FROM {positions} q WHERE {ever}))")
+        ways.append(f"({mine} AND NOT {self._exists(f'SELECT 1 FROM {positions} q WHERE {ever}')})")
         if right <= Right.CHANGE:
             users = f"(a.user_id = :me OR {self._among('a.user_id', ':absent')})"
             here = f"{self._found('Assignment', 'a', 'contact_id', f'{at}.id')} AND {_IN_FORCE.format(at='a')}"
-            ways.append(f"EXISTS (SELECT 1 FROM {self._assignments} a WHERE {here} AND {users})")
+            ways.append(self._exists(f"SELECT 1 FROM {self._assignments} a WHERE {here} AND {users}"))
         return " OR ".join(ways)
 
     def _less_elsewhere(self, at: str, right: Right) -> str:
@@ -274,7 +301,8 @@ class Restriction:
         held = f"SELECT 1 FROM {self._permitted(KINDS['Organisation'], right)} {enough} WHERE {same}"
         here = f"{self._found('Position', position, 'contact_id', f'{at}.id')} AND {_IN_FORCE.format(at=position)}"
         positions = self._table("Position")
-        return f"EXISTS (SELECT 1 FROM {positions} {position} {joined} WHERE {here} AND NOT EXISTS ({held}))"
+        less = f"{here} AND NOT {self._exists(held)}"
+        return self._exists(f"SELECT 1 FROM {positions} {position} {joined} WHERE {less}")
 
     def _permits_hanging(self, kind: Kind, at: str, right: Right) -> str:
         homes = [link for field in kind.home if (link := kind.link(field)) is not None]
@@ -288,7 +316,7 @@ class Restriction:
             return f"NOT ({nowhere}) AND {everywhere}"
         here = f"i.kind = '{kind.name}' AND i.field = '{others.field}' AND i.id = {at}.id"
         items = self._dialect.table("item")
-        any_of = f"EXISTS (SELECT 1 FROM {items} i WHERE {here} AND {self.reachable(others, 'i.key', right)})"
+        any_of = self._exists(f"SELECT 1 FROM {items} i WHERE {here} AND {self.reachable(others, 'i.key', right)}")
         return f"CASE WHEN {nowhere} THEN {any_of} ELSE {everywhere} END"
 
     def _permits_home(self, at: str, homes: list[Link], index: int, right: Right) -> str:
@@ -319,12 +347,12 @@ class Restriction:
                 other = self._alias()
                 same = self._found(kind.name, other, "id", id)
                 there = f"SELECT 1 FROM {self._permitted(kind, Right.READ)} {other} WHERE {same}"
-                ways.append(f"({named} = '{kind.name}' AND EXISTS ({there}))")
+                ways.append(f"({named} = '{kind.name}' AND {self._exists(there)})")
         other = self._alias()
         account = f"CASE {named} {' '.join(homes)} END"
         same = self._found("Organisation", other, "id", account)
         there = f"SELECT 1 FROM {self._permitted(KINDS['Organisation'], Right.READ)} {other} WHERE {same}"
-        return f"({' OR '.join(ways)} OR EXISTS ({there}))"
+        return f"({' OR '.join(ways)} OR {self._exists(there)})"
 
     def _permitted(self, kind: Kind, right: Right) -> str:
         """Name the view of all records of a kind on which the reader holds a right; a statement has it once."""
@@ -342,6 +370,15 @@ class Restriction:
 
     # -- in the words of the database
 
+    def _exists(self, rows: str) -> str:
+        """Ask whether there is a row.
+
+        PostgreSQL plans an EXISTS twice, to ask it for each row and to answer it for all; and again what is inside it.
+        For few rows the first will do.
+        """
+        once = self._few and self._dialect.plans_twice
+        return f"({rows} LIMIT 1) IS NOT NULL" if once else f"EXISTS ({rows})"
+
     @property
     def _assignments(self) -> str:
         return self._table("Assignment")
@@ -357,13 +394,13 @@ class Restriction:
         return self._dialect.found(kind, at, field, key)
 
     def _among(self, column: str, texts: str) -> str:
-        return self._dialect.among.format(column=column, list=texts)
+        return self._dialect.among_some.format(column=column, list=texts)
 
     def _granted(self, right: Right) -> str:
         return f'a."right" >= {int(right)} AND {self._among("a.principal", ":principals")}'
 
 
 @functools.lru_cache(256)
-def restriction_for(sort: Sort, dialect: Dialect = SQLITE) -> Restriction:
+def restriction_for(sort: Sort, dialect: Dialect = SQLITE, *, few: bool = False) -> Restriction:
     """Return the restriction for a sort of reader; there are few sorts."""
-    return Restriction(sort, dialect)
+    return Restriction(sort, dialect, few=few)

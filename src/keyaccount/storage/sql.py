@@ -1,7 +1,7 @@
 """Queries as SQL text with parameters: the same restriction, masking, conditions and order as the evaluator.
 
 No value and no name from outside is ever put into the text: names come from the catalogue, values are bound, and lists
-travel as one JSON parameter, so that the text of a question stays the same and its plan is kept.
+travel as one parameter, so that the text of a question stays the same and its plan is kept.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 from keyaccount.catalogue import Kind
 from keyaccount.codec import moment, reader_of, written
@@ -43,16 +43,26 @@ from keyaccount.storage.totals import parts
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+Recipe: TypeAlias = Callable[[Query], Any]
+"""How the value of a parameter is got from a query; it keeps nothing of the query that it was made for."""
+
 
 class Select:
-    """One query on its way to SQL text; what it binds goes to `parameters`."""
+    """One query on its way to SQL text; what it binds goes to `parameters`.
 
-    def __init__(self, query: Query, parameters: dict[str, Any], dialect: Dialect = SQLITE) -> None:
-        """Start with the reader's parameters bound."""
+    `takes` says of what is bound how another query of the same form gives it: such a query has the same text.
+    """
+
+    def __init__(
+        self, query: Query, parameters: dict[str, Any], dialect: Dialect = SQLITE, *, few: bool = False
+    ) -> None:
+        """Start with the reader's parameters bound; `few` says that the statement looks at few rows."""
         self.query = query
         self.parameters = parameters
         self.dialect = dialect
-        self._restriction = None if query.reader is None else restriction_for(sort_of(query.reader), dialect)
+        self.takes: list[tuple[str, Recipe]] = []
+        sort = None if query.reader is None else sort_of(query.reader)
+        self._restriction = None if sort is None else restriction_for(sort, dialect, few=few)
         self._elsewhere = dialect.elsewhere(query.kind.name)
 
     # -- whole statements
@@ -62,13 +72,13 @@ class Select:
         kind = self.query.kind
         shown = _columns(kind, self._restriction) if fields is None else (self._shown(kind, "t", f) for f in fields)
         columns = ", ".join(shown)
-        return self._with_views(
+        return self.with_views(
             f"SELECT {columns} FROM {self._table} t WHERE {self._where(kind, 't')} {self._arranged(kind, 't')}"
         )
 
     def ids(self) -> str:
         """Return the statement that gives the ids of the query's rows alone, in no order."""
-        return self._with_views(f"SELECT t.id FROM {self._table} t WHERE {self._where(self.query.kind, 't')}")
+        return self.with_views(f"SELECT t.id FROM {self._table} t WHERE {self._where(self.query.kind, 't')}")
 
     def branch(self, number: int, width: int) -> str:
         """Return the query as a branch of a statement for several: numbered, of one width, in no order."""
@@ -85,7 +95,7 @@ class Select:
 
     def _arranged(self, kind: Kind, at: str) -> str:
         order = ", ".join([*self._order(kind, at), f"{at}.id"])
-        return f"ORDER BY {order}" + (f" LIMIT {self.bind(self.query.limit)}" if self._cut else "")
+        return f"ORDER BY {order}" + (f" LIMIT {self.take(lambda query: query.limit)}" if self._cut else "")
 
     def totals(self, asked: Totals, *, halves: bool = False) -> str:
         """Return the statement that totals the query's rows; `halves` sums what is too large for one sum in two."""
@@ -107,7 +117,7 @@ class Select:
         by_home = rule is not None and "organisation_id" in asked.by and rule.at_account(kind)
         where = self._where(kind, "t", paged=False, permitted=not by_home)
         grouped += f" HAVING {self._permits(kind, 't')}" if by_home else ""  # once for each account, not for each row
-        return self._with_views(
+        return self.with_views(
             f"SELECT {', '.join(columns)} FROM {self._table} t{''.join(joins)} WHERE {where}{grouped}"
         )
 
@@ -141,8 +151,11 @@ class Select:
     def _table(self) -> str:
         return self.dialect.table(table_of(self.query.kind.name).name)
 
-    def _with_views(self, text: str) -> str:
-        return with_views(text, self._restriction, self.dialect)
+    def with_views(self, text: str) -> str:
+        """Put the views that a statement needs in front: the rule's, and tables that are read somewhere else."""
+        views = [] if self._restriction is None else self._restriction.views(text)
+        views = [*self.dialect.read_elsewhere([text, *views]), *views]
+        return f"WITH RECURSIVE {', '.join(views)} {text}" if views else text
 
     def _shown(self, kind: Kind, at: str, field: str, *, folded: bool = False) -> str:
         """Return a field as the reader sees it, or the folded form that it compares by."""
@@ -154,19 +167,30 @@ class Select:
         self.parameters[name] = sound(value)
         return f":{name}"
 
-    def bind_all(self, values: Iterable[Any]) -> str:
-        """Bind many values as one parameter, a JSON list; return its place in the text."""
-        return self.bind(json.dumps([sound(value) for value in values], ensure_ascii=False))
+    def take(self, recipe: Recipe) -> str:
+        """Bind what a recipe gets from the query; return its place in the text."""
+        place = self.bind(recipe(self.query))
+        self.takes.append((place[1:], recipe))
+        return place
 
-    def _among(self, column: str, values: Iterable[Any], *, whole: bool = False) -> str:
-        """Return the condition that a column holds one of some texts, or of some whole numbers."""
+    def _operand(self, number: int, read: Callable[[Any], Any]) -> str:
+        """Bind what is read of the operand of a condition, by the condition's number."""
+        return self.take(lambda query: read(query.where[number][1].value))
+
+    def _operands(self, number: int, read: Callable[[Any], Iterable[Any]]) -> str:
+        """Bind many values, read of the operand of a condition, as one parameter: a list."""
+        listed = self.dialect.list_of
+        return self._operand(number, lambda value: listed(map(sound, read(value))))
+
+    def _among(self, column: str, values: str, *, whole: bool = False) -> str:
+        """Return the condition that a column holds one of the texts, or of the whole numbers, of a list."""
         template = self.dialect.among_whole if whole else self.dialect.among
-        return template.format(column=column, list=self.bind_all(values))
+        return template.format(column=column, list=values)
 
     # -- conditions
 
     def _where(self, kind: Kind, at: str, *, paged: bool = True, permitted: bool = True) -> str:
-        parts = [self._meets(kind, at, field, test) for field, test in self.query.where]
+        parts = [self._meets(kind, at, number) for number in range(len(self.query.where))]
         if self._elsewhere is not None:
             parts += [part for field, test in self.query.where if (part := self._by_key(at, field, test)) is not None]
         if self._restriction is not None:
@@ -197,27 +221,29 @@ class Select:
         found = [self.dialect.contains.format(text=f"{at}.search_text", part=self.bind(part)) for part in texts]
         return " OR ".join(found) or self.dialect.false
 
-    def _meets(self, kind: Kind, at: str, field: str, test: Test) -> str:
+    def _meets(self, kind: Kind, at: str, number: int) -> str:
+        """Ask for what the condition of a number asks for."""
+        field, test = self.query.where[number]
         if test.op in ("above", "below"):
-            return self._closure(kind, at, test)
+            return self._closure(kind, at, number)
         shape = kind.shapes[field]
         if self._elsewhere is not None and field in self._elsewhere.rough:
             reading, column = READINGS[self.dialect.name], f"{at}.{_quoted(field)}"
             return narrowed(self.bind, reading, shape, column, test) or self.dialect.true
         if test.op == "dialled":
-            return self._item(kind, at, DIALLED, test.value)
+            return self._item(kind, at, DIALLED, self._operands(number, lambda keys: keys))
         if isinstance(shape, Many):
-            return self._meets_many(kind, at, field, test, shape)
+            return self._meets_many(kind, at, number, shape)
         if isinstance(shape, Pairs):
-            return self._meets_pairs(kind, at, field, test, shape)
+            return self._meets_pairs(kind, at, number, shape)
         column = self._shown(kind, at, field, folded=isinstance(shape, Text) and shape.folded)
         if test.op == "is_none":
             return f"{column} IS NULL" + ("" if is_whole(shape) else f" OR {column} = ''")
         if test.op in ("is", "one_of"):
-            return self._equals(kind, at, field, column, test)
+            return self._equals(kind, at, number, column)
         if isinstance(shape, Amount):
-            return self._within_amount(kind, at, field, test)
-        return self._within(column, shape, test)
+            return self._within_amount(kind, at, number)
+        return self._within(column, shape, number)
 
     def _by_key(self, at: str, field: str, test: Test) -> str | None:
         """Ask once more for keys as the host holds them, so that its own index finds them."""
@@ -226,93 +252,110 @@ class Select:
             return None
         wanted = [test.value] if test.op == "is" else list(test.value)
         if field in there.texts:
-            return self._among(f'{at}."{field}#"', wanted)
+            return self._among(f'{at}."{field}#"', self.bind(self.dialect.list_of(map(sound, wanted))))
         numbers = [int(key) for key in wanted if is_number(key)]
-        return self._among(f'{at}."{field}#"', numbers, whole=True) if numbers else self.dialect.false
+        found = self._among(f'{at}."{field}#"', self.bind(self.dialect.list_of(numbers)), whole=True)
+        return found if numbers else self.dialect.false
 
-    def _equals(self, kind: Kind, at: str, field: str, column: str, test: Test) -> str:
+    def _equals(self, kind: Kind, at: str, number: int, column: str) -> str:
         """Compare with a value, or several; of a reference that may be masked the bare column, which has an index."""
+        field, test = self.query.where[number]
         shape, link, rule = kind.shapes[field], kind.link(field), self._restriction
         masked = rule is not None and link is not None and rule.masks(kind, link)
         bare = f"{at}.{_quoted(field)}" if masked else column
         if test.op == "is":
-            equal = f"{bare} = {self.bind(_kept(shape, shape.normal(test.value)))}"
+            equal = f"{bare} = {self._operand(number, lambda value: _compared(shape, value))}"
         else:
-            values = (_kept(shape, shape.normal(value)) for value in test.value)
+            values = self._operands(number, lambda values: (_compared(shape, value) for value in values))
             equal = self._among(bare, values, whole=is_whole(shape))
         return f"{equal} AND {rule.reachable(link, bare)}" if masked and rule and link else equal
 
-    def _within_amount(self, kind: Kind, at: str, field: str, test: Test) -> str:
+    def _bounds(self, number: int) -> Iterator[tuple[str, Callable[[Any], Any]]]:
+        """Yield the borders that a condition has: how a value compares with it, and where it stands in the operand."""
+        test = self.query.where[number][1]
+        if test.op != "between":
+            yield (">=" if test.op == "at_least" else "<="), lambda value: value
+            return
+        if test.value[0] is not None:
+            yield ">=", lambda value: value[0]
+        if test.value[1] is not None:
+            yield "<=", lambda value: value[1]
+
+    def _within_amount(self, kind: Kind, at: str, number: int) -> str:
         """Compare amounts of the same currency; those in another lie in no range."""
-        low, high = (
-            test.value if test.op == "between" else (test.value, None) if test.op == "at_least" else (None, test.value)
-        )
+        field = self.query.where[number][0]
         column, currency = self._ordered(kind, at, field), f"{at}.{_quoted(field + '_currency')}"
         return " AND ".join(
-            f"{column} {sign} {self.bind(bound.units)} AND {currency} = {self.bind(bound.currency)}"
-            for sign, bound in ((">=", low), ("<=", high))
-            if bound is not None
+            f"{column} {sign} {self._operand(number, _after(bound, _units))} "
+            f"AND {currency} = {self._operand(number, _after(bound, _currency))}"
+            for sign, bound in self._bounds(number)
         )
 
-    def _within(self, column: str, shape: Shape, test: Test) -> str:
-        low, high = (
-            test.value if test.op == "between" else (test.value, None) if test.op == "at_least" else (None, test.value)
+    def _within(self, column: str, shape: Shape, number: int) -> str:
+        kept = functools.partial(_kept, shape)
+        inside = " AND ".join(
+            f"{column} {sign} {self._operand(number, _after(bound, kept))}" for sign, bound in self._bounds(number)
         )
-        bounds = []
-        if low is not None:
-            bounds.append(f"{column} >= {self.bind(_kept(shape, low))}")
-        if high is not None:
-            bounds.append(f"{column} <= {self.bind(_kept(shape, high))}")
-        side = shape.unbounded if isinstance(shape, Day) else ""
-        inside = " AND ".join(bounds)
-        open_too = (side == "end" and test.op == "at_least") or (side == "start" and test.op == "at_most")
+        side, op = shape.unbounded if isinstance(shape, Day) else "", self.query.where[number][1].op
+        open_too = (side == "end" and op == "at_least") or (side == "start" and op == "at_most")
         return f"{column} IS NULL OR {inside}" if open_too else inside
 
-    def _meets_many(self, kind: Kind, at: str, field: str, test: Test, shape: Many) -> str:
+    def _meets_many(self, kind: Kind, at: str, number: int, shape: Many) -> str:
+        field, test = self.query.where[number]
         link = kind.link(field)
         rule = self._restriction
         masked = rule is not None and link is not None and rule.masks(kind, link)
         readable = f" AND {rule.reachable(link, 'i.key')}" if masked and rule and link else ""
         if test.op == "is_none":
-            return f"NOT EXISTS (SELECT 1 FROM {self._items_of} i WHERE {self._at_item(kind, at, field)}{readable})"
-        given = test.value if test.op == "one_of" else (test.value,)
-        keys = [key_text(shape.item.key(shape.item.normal(value))) for value in given]
-        return self._item(kind, at, field, keys, readable)
+            here = f"{_named(kind, field)} AND i.id = {at}.id"
+            return f"NOT EXISTS (SELECT 1 FROM {self._items_of} i WHERE {here}{readable})"
 
-    def _meets_pairs(self, kind: Kind, at: str, field: str, test: Test, shape: Pairs) -> str:
+        def key(value: Any) -> str:
+            return key_text(shape.item.key(shape.item.normal(value)))
+
+        several = test.op == "one_of"
+        return self._item(kind, at, field, self._operands(number, lambda v: map(key, v if several else (v,))), readable)
+
+    def _meets_pairs(self, kind: Kind, at: str, number: int, shape: Pairs) -> str:
+        field, test = self.query.where[number]
         if test.op == "is_none":
             return f"{at}.{_quoted(field)} = '{{}}'"
-        given = test.value if test.op == "one_of" else (test.value,)
-        wanted = [[key_text(key) for key in shape.keys(shape.normal(value))] for value in given]
-        if not all(wanted):
+        size, op = pairs_asked(shape, test), test.op
+        if size == 0:
             return self.dialect.true  # no pair at all is asked for
-        if all(len(keys) == 1 for keys in wanted):
-            return self._item(kind, at, field, [key for keys in wanted for key in keys])
-        return self._item_of_pairs(kind, at, field, wanted)
 
-    def _item_of_pairs(self, kind: Kind, at: str, field: str, wanted: Sequence[Sequence[str]]) -> str:
+        def wanted(value: Any) -> list[list[str]]:
+            return keys_of_pairs(shape, op, value)
+
+        if size == 1:
+            return self._item(kind, at, field, self._operands(number, lambda v: (key for (key,) in wanted(v))))
+        return self._item_of_pairs(kind, at, field, self._operand(number, lambda v: _listed_pairs(wanted(v))))
+
+    def _item_of_pairs(self, kind: Kind, at: str, field: str, lists: str) -> str:
         """Ask for rows that have every pair of one of the mappings; one text, however many are wanted."""
-        named = f"i.kind = {self.bind(kind.name)} AND i.field = {self.bind(field)}"
-        lists = self.bind(json.dumps([[sound(key) for key in keys] for keys in wanted], ensure_ascii=False))
-        return f"{at}.id IN ({self.dialect.has_every.format(wanted=lists, item=self._items_of, named=named)})"
+        wanted = {"wanted": lists, "item": self._items_of, "named": _named(kind, field)}
+        return f"{at}.id IN ({self.dialect.has_every.format(**wanted)})"
 
-    def _item(self, kind: Kind, at: str, field: str, keys: Iterable[str], more: str = "") -> str:
-        named = f"i.kind = {self.bind(kind.name)} AND i.field = {self.bind(field)}"
-        found = f"(SELECT i.id FROM {self._items_of} i WHERE {named} AND {self._among('i.key', keys)}{more}) f"
+    def _item(self, kind: Kind, at: str, field: str, keys: str, more: str = "") -> str:
+        among = f"{_named(kind, field)} AND {self._among('i.key', keys)}{more}"
+        found = f"(SELECT i.id FROM {self._items_of} i WHERE {among}) f"
         return self.dialect.found_in(kind.name, at, "id", found) if self._elsewhere else f"{at}.id IN {found[:-2]}"
-
-    def _at_item(self, kind: Kind, at: str, field: str) -> str:
-        return f"i.kind = {self.bind(kind.name)} AND i.field = {self.bind(field)} AND i.id = {at}.id"
 
     @property
     def _items_of(self) -> str:
         return self.dialect.table("item")
 
-    def _closure(self, kind: Kind, at: str, test: Test) -> str:
+    def _closure(self, kind: Kind, at: str, number: int) -> str:
+        test = self.query.where[number][1]
         table, up = self.dialect.table(table_of(kind.name).name), _quoted(kind.up or "id")
         row = f"SELECT n.id, n.{up} FROM {table} n"
-        wanted = f"(SELECT value AS id FROM {self.dialect.listed.format(list=self.bind_all(test.value))}) w"
-        start = f"{row} WHERE {self.dialect.found_in(kind.name, 'n', 'id', wanted)}"
+        asked = self._operands(number, lambda ids: ids)
+        if self.dialect.elsewhere(kind.name) is None:
+            there = self._among("n.id", asked)  # taken for fewer than the rows of a list are, and looked up by index
+        else:
+            wanted = f"(SELECT value AS id FROM {self.dialect.listed.format(list=asked)}) w"
+            there = self.dialect.found_in(kind.name, "n", "id", wanted)
+        start = f"{row} WHERE {there}"
         field, key = ("id", "c.up") if test.op == "above" else (kind.up or "id", "c.id")
         step = f"{row} JOIN c ON {self.dialect.found(kind.name, 'n', field, key)}"
         return f"{at}.id IN (WITH RECURSIVE c(id, up) AS ({start} UNION {step}) SELECT id FROM c)"
@@ -341,39 +384,31 @@ class Select:
         """Ask for rows behind a place: later in the first field, or equal there and later in the next."""
         chain: list[str] = []
         equal: list[str] = []
-        for (field, descending), (rank, scalar) in zip(self.query.order, after, strict=False):
+        for number, ((field, descending), (rank, _)) in enumerate(zip(self.query.order, after, strict=False)):
             shape, column = kind.shapes[field], self._ordered(kind, at, field)
-            value = self.bind(_from_scalar(shape, scalar)) if rank == 1 else None
+            value = self.take(_scalar_behind(number, shape)) if rank == 1 else None
             if (behind := _behind(column, value, last=_nothing_last(shape), descending=descending)) is not None:
                 chain.append(" AND ".join([*equal, f"({behind})"]))
             equal.append(f"{column} IS NULL" if value is None else f"{column} = {value}")
-        chain.append(" AND ".join([*equal, f"{at}.id > {self.bind(after[-1])}"]))
+        chain.append(" AND ".join([*equal, f"{at}.id > {self.take(_last_behind)}"]))
         return " OR ".join(f"({part})" for part in chain)
 
 
-def several(queries: Sequence[Query], parameters: dict[str, Any], dialect: Dialect = SQLITE) -> str:
-    """Return one statement that answers several queries of one reader: each row under the number of its query.
+def several(selects: Sequence[Select]) -> str:
+    """Return one statement that answers several queries: each row under the number of its query.
 
-    Within a query rows come in no order; `unpacked` reads them. A condition that covers all below is worked out once
-    for all of them.
+    They are of one reader, or restricted by none, and bind to the same parameters. Within a query rows come in no
+    order; `unpacked` reads them. A condition that covers all below is worked out once for all of them.
     """
-    width = max(len(shown_fields(query.kind)) for query in queries)
-    selects = (Select(query, parameters, dialect) for query in queries)
+    width = max(len(shown_fields(select.query.kind)) for select in selects)
     text = " UNION ALL ".join(select.branch(number, width) for number, select in enumerate(selects))
-    reader = queries[0].reader
-    return with_views(text, None if reader is None else restriction_for(sort_of(reader), dialect), dialect)
+    restricted = next((select for select in selects if select.query.reader is not None), selects[0])
+    return restricted.with_views(text)
 
 
 def unpacked(row: Sequence[Any], dialect: Dialect) -> tuple[int, Sequence[Any]]:
     """Return the number of a row's query and its columns, of a row that answers several queries."""
     return (row[0], json.loads(row[1])) if dialect.packed else (row[0], row[1:])
-
-
-def with_views(text: str, restriction: Restriction | None, dialect: Dialect) -> str:
-    """Put the views that a statement needs in front of it: the rule's, and tables that are read somewhere else."""
-    views = [] if restriction is None else restriction.views(text)
-    views = [*dialect.read_elsewhere([text, *views]), *views]
-    return f"WITH RECURSIVE {', '.join(views)} {text}" if views else text
 
 
 def sound(value: Any) -> Any:
@@ -423,9 +458,57 @@ def _is_folded(kind: Kind, field: str) -> bool:
     return isinstance(shape, Text) and shape.folded
 
 
+def _named(kind: Kind, field: str) -> str:
+    """Return the condition on lookup keys that they are of a field of a kind, both names of the catalogue."""
+    return f"i.kind = '{kind.name}' AND i.field = '{field}'"
+
+
 def _kept(shape: Shape, value: Any) -> Any:
     """Return a value as the column that is compared holds it."""
     return shape.key(value) if isinstance(shape, Text) else written(shape, value)
+
+
+def _compared(shape: Shape, value: Any) -> Any:
+    """Return a value that is asked for as the column holds it."""
+    return _kept(shape, shape.normal(value))
+
+
+def _listed_pairs(wanted: Iterable[Sequence[str]]) -> str:
+    """Write the keys of several mappings as one parameter: a JSON list of lists."""
+    return json.dumps([[sound(key) for key in keys] for keys in wanted], ensure_ascii=False)
+
+
+def keys_of_pairs(shape: Pairs, op: str, value: Any) -> list[list[str]]:
+    """Return the lookup keys that a record must have, for each of the mappings that a condition asks for."""
+    given = value if op == "one_of" else (value,)
+    return [[key_text(key) for key in shape.keys(shape.normal(value))] for value in given]
+
+
+def pairs_asked(shape: Pairs, test: Test) -> int:
+    """Say what of the mappings of a condition decides the text: some is empty (0), all are of one pair (1), neither."""
+    sizes = [len(keys) for keys in keys_of_pairs(shape, test.op, test.value)]
+    return 0 if not all(sizes) else 1 if all(size == 1 for size in sizes) else 2
+
+
+def _after(first: Callable[[Any], Any], then: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda value: then(first(value))
+
+
+def _units(money: Any) -> Any:
+    return money.units
+
+
+def _currency(money: Any) -> Any:
+    return money.currency
+
+
+def _scalar_behind(number: int, shape: Shape) -> Recipe:
+    """Return how a query gives the value of one ordered field that its page begins behind."""
+    return lambda query: _from_scalar(shape, (query.after or ())[number][1])
+
+
+def _last_behind(query: Query) -> Any:
+    return (query.after or ())[-1]
 
 
 def _from_scalar(shape: Shape, scalar: Any) -> Any:

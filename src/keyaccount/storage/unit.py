@@ -19,7 +19,7 @@ import attrs
 
 from keyaccount.access import Reader
 from keyaccount.catalogue import Kind
-from keyaccount.codec import assembler, moment, read_column, reader_of
+from keyaccount.codec import assembler, moment, read_columns
 from keyaccount.errors import ConflictError
 from keyaccount.model.entity import Entity
 from keyaccount.queries import (
@@ -41,7 +41,8 @@ from keyaccount.storage.dialects import Dialect
 from keyaccount.storage.records import record_of
 from keyaccount.storage.restriction import parameters
 from keyaccount.storage.schema import Table, lookup_keys, search_text, stored_columns, table_of
-from keyaccount.storage.sql import Select, several, shown_fields, unpacked
+from keyaccount.storage.sql import Select, shown_fields, unpacked
+from keyaccount.storage.statements import reader_of, statement
 from keyaccount.storage.totals import totals_of
 
 _BATCH = 500
@@ -99,18 +100,22 @@ class SQLUnit:
         """Answer a query exactly."""
         if query.asks_nothing:
             return iter(())
-        select = Select(query, self._parameters(query.reader), self._dialect)
+        given = self._parameters(query.reader)
         with self._executor.documented():
-            found = entities(query.kind, self._run(select.rows(), select.parameters))
+            found = entities(query.kind, self._run(statement([query], given, self._dialect), given))
             return iter(found) if query.text is None else islice(best(query, found), query.limit)
 
     def gather(self, queries: Sequence[Query]) -> list[list[Entity]]:
-        """Answer several queries on the same state: those of one reader in one statement, or one for each hundred."""
+        """Answer several queries on the same state: those of one reader in one statement, or one for each hundred.
+
+        What nobody is restricted in goes with them.
+        """
         answers: list[list[Entity]] = [[] for _ in queries]
         by_reader: dict[int, list[int]] = defaultdict(list)
+        first = reader_of(queries)
         for number, query in enumerate(queries):
             if not query.asks_nothing:
-                by_reader[id(query.reader)].append(number)
+                by_reader[id(query.reader or first)].append(number)
         for numbers in by_reader.values():
             for start in range(0, len(numbers), _TOGETHER):
                 some = numbers[start : start + _TOGETHER]
@@ -125,20 +130,17 @@ class SQLUnit:
             return columns_of(self.find(query), fields)
         select = Select(query, self._parameters(query.reader), self._dialect)
         with self._executor.documented():
-            found = zip(*self._run(select.rows(fields), select.parameters), strict=True)
-            readers = (reader_of(query.kind.shapes[field]) for field in fields)
-            pairs = zip(readers, found, strict=False)  # of no rows there are no columns
-            read = (column if one is None else read_column(one, column) for one, column in pairs)
-            return list(zip(*read, strict=True))
+            rows = self._run(select.rows(fields), select.parameters)
+            return read_columns([query.kind.shapes[field] for field in fields], rows)
 
     def _together(self, queries: Sequence[Query]) -> list[list[Entity]]:
         """Answer some queries of one reader in one statement."""
         if len(queries) == 1:
             return [list(self.find(queries[0]))]
-        given = self._parameters(queries[0].reader)
+        given = self._parameters(reader_of(queries))
         rows: list[list[Sequence[Any]]] = [[] for _ in queries]
         with self._executor.documented():
-            for found in self._run(several(queries, given, self._dialect), given):
+            for found in self._run(statement(queries, given, self._dialect), given):
                 number, row = unpacked(found, self._dialect)
                 rows[number].append(row)
             return [_arranged(query, entities(query.kind, some)) for query, some in zip(queries, rows, strict=True)]
@@ -216,7 +218,7 @@ class SQLUnit:
 
     def _acts_in(self, numbers: Collection[int]) -> Iterator[Act]:
         among = self._dialect.among_whole.format(column="seq", list=":wanted")
-        found = list(self._run(f"{self._acts} WHERE {among}", {"wanted": json.dumps(sorted(numbers))}))
+        found = list(self._run(f"{self._acts} WHERE {among}", {"wanted": self._dialect.list_of(sorted(numbers))}))
         if self._act is not None:
             yield attrs.evolve(self._act, seq=self._seq)
         yield from (_act(row) for row in found if row[0] != self._seq or self._act is None)
@@ -226,7 +228,7 @@ class SQLUnit:
         if reader is None:
             return {}
         if self._bound is None or self._bound[0] is not reader:
-            self._bound = (reader, parameters(reader))
+            self._bound = (reader, parameters(reader, self._dialect))
         return dict(self._bound[1])
 
     # -- writing
@@ -297,7 +299,7 @@ class SQLUnit:
 
     def _check_versions(self, by_kind: dict[str, list[Change]]) -> None:
         for kind, changes in by_kind.items():
-            ids = json.dumps([change.id for change in changes], ensure_ascii=False)
+            ids = self._dialect.list_of([change.id for change in changes])
             among = self._dialect.among.format(column="id", list=":ids")
             sql = f"SELECT id, version FROM {self._dialect.table(table_of(kind).name)} WHERE {among}"
             stored = {row[0]: row[1] for row in self._run(sql, {"ids": ids})}
@@ -316,7 +318,7 @@ class SQLUnit:
 
     def _retire(self, table: Table, ids: list[str]) -> None:
         """Move the images that are replaced to the past; what this very act wrote before is simply gone."""
-        wanted = json.dumps(ids, ensure_ascii=False)
+        wanted = self._dialect.list_of(ids)
         columns = ", ".join(f'"{column.name}"' for column in table.columns)
         among = self._dialect.among.format(column="id", list=":ids")
         sql = f"SELECT {columns}, act, salt, digest FROM {self._dialect.table(table.name)} WHERE {among}"
@@ -400,6 +402,8 @@ def _by_kind(changes: Sequence[Change]) -> dict[str, list[Change]]:
 
 def _arranged(query: Query, found: list[Entity]) -> list[Entity]:
     """Put the rows of a branch in order: a statement for several questions has none."""
+    if len(found) < 2 and query.text is None:  # noqa: PLR2004 - most look-ups find one
+        return found
     return list(in_order(query, found) if query.text is None else islice(best(query, found), query.limit))
 
 

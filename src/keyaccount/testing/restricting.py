@@ -25,6 +25,7 @@ from keyaccount.testing.worlds import POLICIES, World, world
 _SEEDS = (1, 2)
 _READERS = 3
 _DEEP = 300
+_FEW = 50
 Compare: TypeAlias = Callable[[Bench, Reader], None]
 
 
@@ -32,6 +33,7 @@ def checks() -> Iterator[tuple[str, Any]]:
     """Yield the checks by name: each for every policy."""
     compared: dict[str, Compare] = {
         "finds": _finds,
+        "look-ups": _look_ups,
         "totals": _totals,
         "totals in windows": _windows,
         "pages": _pages,
@@ -66,6 +68,21 @@ def _finds(bench: Bench, reader: Reader) -> None:
     for kind in KINDS.values():
         for right in Right:
             bench.finds(query(kind, reader=reader, right=right))
+
+
+def _look_ups(bench: Bench, reader: Reader) -> None:
+    """What is asked for by id, or by what it hangs on, alone and together: few rows may be found in another way."""
+    around = []
+    for kind in KINDS.values():
+        named = query(kind, reader=reader, id=one_of([row.key for row in bench.index.all(kind.name)][:_FEW]))
+        for right in Right:
+            bench.finds(attrs.evolve(named, right=right))
+        for link in kind.links:
+            targets = [row.key for row in bench.index.all(link.kind)][:_FEW]
+            around.append(query(kind, reader=reader, **{link.field: one_of(targets)}))
+            bench.finds(around[-1])
+            bench.finds(query(kind, reader=reader, **{link.field: targets[-1] if targets else "nowhere"}))
+    bench.gathers(around)
 
 
 def _totals(bench: Bench, reader: Reader) -> None:
@@ -159,7 +176,10 @@ def _deep(make: Make) -> None:
     with filled(make, rows) as bench:
         for right in Right:
             bench.finds(query(Organisation, reader=reader, right=right))
+            ends = [row.id for row in (*chain[:3], *chain[_DEEP // 2 - 1 : _DEEP // 2 + 2], *chain[-3:])]
+            bench.finds(query(Organisation, reader=reader, right=right, id=one_of(ends)))
         bench.finds(query(Position, reader=reader))
+        bench.finds(query(Position, reader=reader, organisation_id=chain[-1].id))
         bench.totals(query(Organisation, reader=reader))
 
 
