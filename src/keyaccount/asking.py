@@ -82,6 +82,9 @@ class Query:
     `where` are conditions by field, all of which must hold. `reader` restricts to what it may read (None: a trusted
     desk), and to accounts and contacts it holds `right` on. `text` searches, best match first. `order` are fields,
     descending where True; ties go by id. `after` is the place of the last row seen.
+
+    `latest` are two fields, a reference and a day or moment: of all rows that meet the conditions and share the former,
+    only those with the latest of the latter answer. Rows that hold nothing in either are none of them.
     """
 
     kind: Kind
@@ -92,6 +95,7 @@ class Query:
     order: tuple[tuple[str, bool], ...] = ()
     limit: int | None = None
     after: Key | None = None
+    latest: tuple[str, str] | None = None
 
     @property
     def asks_nothing(self) -> bool:

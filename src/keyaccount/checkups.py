@@ -92,7 +92,7 @@ def _is_open(row: BreakGlass, view: View) -> bool:
     return row.opens_at is not None and row.closes_at is not None and row.opens_at <= view.now < row.closes_at
 
 
-def _accounts(*found: Iterable[Entity]) -> set[str]:
+def _accounts(*found: Iterable[Entity | attention.Met]) -> set[str]:
     return {id for rows in found for row in rows if (id := getattr(row, "organisation_id", None)) is not None}
 
 

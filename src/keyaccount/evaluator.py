@@ -141,7 +141,23 @@ def _later(place: Key, after: Key, order: tuple[tuple[str, bool], ...]) -> bool:
     return bool(place[-1] > after[-1])
 
 
-def _matching(query: Query, rows: Rows) -> Iterator[Entity]:
+def _matching(query: Query, rows: Rows) -> Iterable[Entity]:
+    """Return the rows the reader may read that meet every condition, or of these the latest."""
+    found = _meeting(query, rows)
+    return found if query.latest is None else latest(list(found), *query.latest)
+
+
+def latest(rows: Sequence[Entity], shared: str, moment: str) -> Iterator[Entity]:
+    """Yield of rows that share the value of one field those with the latest of another."""
+    told = [(getattr(row, shared), getattr(row, moment), row) for row in rows]
+    found: dict[Any, Any] = {}
+    for key, at, _ in told:
+        if key is not None and at is not None and (key not in found or at > found[key]):
+            found[key] = at
+    return (row for key, at, row in told if at is not None and at == found.get(key))
+
+
+def _meeting(query: Query, rows: Rows) -> Iterator[Entity]:
     """Yield the rows the reader may read that meet every condition; a masked field counts as the nothing it shows."""
     kind, scope = query.kind, Scope(rows, query.reader)
     asked = [(field, _asks(kind.shapes[field], test)) for field, test in query.where if test.op not in CLOSURES]

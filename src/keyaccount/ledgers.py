@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from datetime import date, datetime, time
-from typing import Any, Protocol, TypeAlias, TypeVar, cast
+from datetime import UTC, date, datetime, time
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import attrs
 
 from keyaccount.accounts import Accounts
+from keyaccount.attention import Met, day_of
 from keyaccount.calendars import ONE_DAY, Period
 from keyaccount.catalogue import kind_of
 from keyaccount.evidence import EAGER
@@ -24,12 +25,13 @@ from keyaccount.queries import Query, Window, above, at_least, at_most, between,
 from keyaccount.renewals import state_on
 from keyaccount.responsible import Known
 from keyaccount.rosters import is_customer, known_accounts, known_of
+from keyaccount.spans import in_force
 from keyaccount.turnover import Basis, Find, Flow, Turnover, checked_basis
 from keyaccount.values import FrozenMap
 from keyaccount.view import View
 
 Document: TypeAlias = type[Invoice] | type[Order]
-A = TypeVar("A", Activity, Opportunity)
+A = TypeVar("A", Activity, Met, Opportunity)
 
 
 class Again(Protocol):
@@ -253,20 +255,35 @@ def progress(rows: Iterable[Any], on: date, view: View) -> dict[str, str]:
     return {id: state for id, state in told.items() if state is not None and state != "superseded"}
 
 
-def contacts(view: View, on: date) -> tuple[list[Activity], list[Position]]:
-    """Read the latest two-way activities up to a day's end, or now, by account, by contact where no account is named.
+def contacts(view: View, on: date, per: str = "account") -> tuple[list[Met], list[Position]]:
+    """Read the latest two-way activities up to a day's end, or now, by account, or by contact and account.
 
-    With the positions of those contacts: an activity without an account counts where they were employed.
+    With the positions of the contacts of those that name no account: such an activity counts where they were employed.
     """
     met: dict[str, Any] = {"two_way": True, "at": at_most(view.until(on))}
-    latest = {
-        total.highs[0] for total in view.totals(view.query(Activity, **met), by=("organisation_id",), highs=("at",))
-    }
-    alone = view.query(Activity, organisation_id=is_none, **met)
-    by_contact = [total for total in view.totals(alone, by=("contact_ids",), highs=("at",)) if total.key[0]]
-    moments = sorted(latest | {total.highs[0] for total in by_contact})
-    people = one_of(sorted(total.key[0] for total in by_contact))
-    found, held = view.gather(
-        view.query(Activity, two_way=True, at=one_of(moments)), view.query(Position, contact_id=people)
-    )
-    return cast("list[Activity]", found), cast("list[Position]", held)
+    if per == "contact":
+        return _latest_by_contact(view, ("contact_ids", "organisation_id"), met)
+    named = _met(view, latest=("organisation_id", "at"), **met)
+    alone, held = _latest_by_contact(view, ("contact_ids",), {**met, "organisation_id": is_none})
+    return [*named, *alone], held
+
+
+def _latest_by_contact(view: View, by: tuple[str, ...], met: Mapping[str, Any]) -> tuple[list[Met], list[Position]]:
+    """Read the latest activities of each contact, and for whoever changed the employer all that name no account."""
+    found = view.totals(view.query(Activity, **met), by=by, highs=("at",), counted=False)
+    latest = {total.key: total.highs[0] for total in found if total.key[0] is not None}
+    if not latest:
+        return [], []
+    rows = _met(view, **{**met, "at": one_of(sorted(set(latest.values())))})
+    people = {key[0]: at for key, at in latest.items() if key[-1] is None or len(key) == 1}
+    if not people:
+        return rows, []
+    held = view.find(Position, contact_id=one_of(sorted(people)))
+    on = {id: day_of(at, view.now.tzinfo or UTC) for id, at in people.items()}
+    moved = {row.contact_id for row in held if not in_force(row, on[row.contact_id])}
+    before = {"contact_ids": one_of(sorted(moved)), "organisation_id": is_none}
+    return list(dict.fromkeys([*rows, *(_met(view, **{**met, **before}) if moved else ())])), held
+
+
+def _met(view: View, **which: Any) -> list[Met]:
+    return [Met(*row) for row in view.columns(Activity, *Met._fields, **which)]

@@ -134,12 +134,13 @@ class View:
         limit: int | None = None,
         searching: str | None = None,
         holding: Right = Right.READ,
+        latest: tuple[str, str] | None = None,
         **given: Any,
     ) -> Query:
         """Make a query of this view's reader, with conditions by field."""
         kind = kind_of(cls)
         where = conditions(kind, given, inner=True)
-        return Query(kind, where, searching, self.reader, holding, ordering(kind, order), limit)
+        return Query(kind, where, searching, self.reader, holding, ordering(kind, order), limit, latest=latest)
 
     def where(self, cls: type[Entity], given: Mapping[str, Any], *, limit: int | None = None) -> Query:
         """Make a query from conditions in a mapping."""

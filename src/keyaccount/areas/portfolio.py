@@ -189,7 +189,7 @@ class Portfolio:
         """Return the days since the last contact in both directions, by account, contact or group."""
         with self._desk._view() as view:
             day = self._desk._day(asked.get("on"), view)
-            met, held = ledgers.contacts(view, day)
+            met, held = ledgers.contacts(view, day, per)
             known = ledgers.customers(
                 view, (row.organisation_id for row in met if row.organisation_id), {**asked, "per": per}
             )

@@ -99,8 +99,10 @@ class OverlayUnit(SQLUnit):
     def _roughly(self, query: Query) -> Query:
         """Return a query whose answer holds all rows of another's: without a page where SQL cannot say which."""
         rough = self._rough(query.kind)
-        fields = [field for field, _ in (*query.where, *query.order)]
-        return query if rough.isdisjoint(fields) else attrs.evolve(query, order=(), limit=None, after=None)
+        fields = [*(field for field, _ in (*query.where, *query.order)), *(query.latest or ())]
+        if rough.isdisjoint(fields):
+            return query
+        return attrs.evolve(query, order=(), limit=None, after=None, latest=None)
 
     def _rough(self, kind: Kind) -> frozenset[str]:
         elsewhere = self._reading.elsewhere(kind.name)

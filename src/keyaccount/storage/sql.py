@@ -73,12 +73,14 @@ class Select:
         shown = _columns(kind, self._restriction) if fields is None else (self._shown(kind, "t", f) for f in fields)
         columns = ", ".join(shown)
         return self.with_views(
-            f"SELECT {columns} FROM {self._table} t WHERE {self._where(kind, 't')} {self._arranged(kind, 't')}"
+            f"SELECT {columns} FROM {self._rows(kind)} WHERE {self._where(kind, 't')} {self._arranged(kind, 't')}"
         )
 
     def ids(self) -> str:
         """Return the statement that gives the ids of the query's rows alone, in no order."""
-        return self.with_views(f"SELECT t.id FROM {self._table} t WHERE {self._where(self.query.kind, 't')}")
+        return self.with_views(
+            f"SELECT t.id FROM {self._rows(self.query.kind)} WHERE {self._where(self.query.kind, 't')}"
+        )
 
     def branch(self, number: int, width: int) -> str:
         """Return the query as a branch of a statement for several: numbered, of one width, in no order."""
@@ -86,7 +88,7 @@ class Select:
         shown = _columns(kind, self._restriction)
         padded = ", ".join([*shown, *["NULL"] * (width - len(shown))])
         columns = f"CAST(json_build_array({', '.join(shown)}) AS text)" if self.dialect.packed else padded
-        text = f"SELECT {number}, {columns} FROM {self._table} t WHERE {self._where(kind, 't')}"
+        text = f"SELECT {number}, {columns} FROM {self._rows(kind)} WHERE {self._where(kind, 't')}"
         return f"SELECT * FROM ({text} {self._arranged(kind, 't')}) b" if self._cut else text
 
     @property
@@ -118,7 +120,7 @@ class Select:
         where = self._where(kind, "t", paged=False, permitted=not by_home)
         grouped += f" HAVING {self._permits(kind, 't')}" if by_home else ""  # once for each account, not for each row
         return self.with_views(
-            f"SELECT {', '.join(columns)} FROM {self._table} t{''.join(joins)} WHERE {where}{grouped}"
+            f"SELECT {', '.join(columns)} FROM {self._rows(kind)}{''.join(joins)} WHERE {where}{grouped}"
         )
 
     def _permits(self, kind: Kind, at: str) -> str:
@@ -146,6 +148,15 @@ class Select:
         found = f"{function}({column})"
         is_open = isinstance(shape, Day) and shape.unbounded == open_side
         return f"CASE WHEN COUNT({column}) = COUNT(*) THEN {found} END" if is_open else found
+
+    def _rows(self, kind: Kind) -> str:
+        """Return the table that is asked, joined with the latest of what its rows share where that is asked for."""
+        if self.query.latest is None:
+            return f"{self._table} t"
+        key, at = (self._shown(kind, "t", field) for field in self.query.latest)
+        met = self._where(kind, "t", paged=False)
+        latest = f"SELECT {key} AS shared, MAX({at}) AS latest FROM {self._table} t WHERE {met} GROUP BY {key}"
+        return f"{self._table} t JOIN ({latest}) n ON {key} = n.shared AND {at} = n.latest"
 
     @property
     def _table(self) -> str:

@@ -79,7 +79,8 @@ def _form(queries: Sequence[Query], dialect: Dialect) -> Hashable | None:
         where = tuple(_asked(query.kind.shapes[field], field, test) for field, test in query.where)
         place = None if query.after is None else tuple(rank for rank, _ in query.after[:-1])
         restricted = query.reader is not None
-        found.append((query.kind, restricted, query.right, query.order, query.limit is None, place, where))
+        page = (query.order, query.limit is None, place, query.latest)
+        found.append((query.kind, restricted, query.right, page, where))
     reader = reader_of(queries)
     return dialect, None if reader is None else sort_of(reader), _look_at_few(queries), tuple(found)
 

@@ -112,7 +112,29 @@ def checks() -> Iterator[tuple[str, Any]]:
         "totals: an end belongs to the next window": _half_open,
         "totals: sums of any size": _large_sums,
         "gather": _gather,
+        "latest: of what rows share": _latest,
     }.items()
+
+
+def _latest(make: Make) -> None:
+    """Of the rows that share a reference those with the latest day or moment answer, and all of them where they tie."""
+    rows: list[Entity] = [
+        Activity(f"y{n}", account, contact_ids=("c",), at=moment, follow_up_on=day, connected=n % 3 > 0)
+        for n, (account, moment, day) in enumerate(
+            (account, moment, day)
+            for account in ("o1", "o2", None)
+            for moment in (NOW, NOW - timedelta(days=1), None)
+            for day in (TODAY, None)
+        )
+    ]
+    with filled(make, rows) as bench:
+        for latest in (("organisation_id", "at"), ("organisation_id", "follow_up_on"), ("id", "at")):
+            for given in ({}, {"connected": True}, {"at": at_most(NOW - timedelta(days=1))}, {"organisation_id": "o1"}):
+                asked = attrs.evolve(query(Activity, **given), latest=latest)
+                bench.finds(asked)
+                bench.finds(attrs.evolve(asked, order=(("at", True),), limit=2))
+                bench.totals(asked, ("organisation_id",))
+                bench.gathers([asked, query(Activity), asked])
 
 
 # ---- round trips -------------------------------------------------------------------------------------------------
