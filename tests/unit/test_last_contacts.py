@@ -83,3 +83,20 @@ def test_a_desk_reads_enough(
             if per == "account":
                 told = {row.organisation_id: row.last_contact for row in desk.health_check()}
                 assert {id: last.days for id, last in told.items() if last is not None} == wanted
+
+
+def test_an_employer_left_since_was_talked_to() -> None:
+    """Who met a person in October met the employer of October, also when the person was met elsewhere since."""
+    october, november = datetime(2026, 10, 5, 9, tzinfo=UTC), datetime(2026, 11, 10, 9, tzinfo=UTC)
+    with ka.open(clock=lambda: NOW) as book:
+        desk = book.trusted("test")
+        desk.put(
+            *(ka.Organisation(id, name=id) for id in ("o1", "o2")),
+            ka.Contact("c1", name="Ada"),
+            ka.Position("p1", contact_id="c1", organisation_id="o1", valid_until=date(2026, 10, 31)),
+            ka.Position("p2", contact_id="c1", organisation_id="o2", valid_from=date(2026, 11, 1)),
+            ka.Activity("a1", contact_ids=("c1",), kind="meeting", at=october),
+            ka.Activity("a2", contact_ids=("c1",), kind="meeting", at=november),
+        )
+        assert {row.part: row.value for row in desk.portfolio.days_since_contact()} == {"o1": 48, "o2": 12}
+        assert {row.part: row.value for row in desk.portfolio.days_since_contact(per="contact")} == {"c1": 12}
