@@ -102,6 +102,11 @@ class Query:
         """Whether no row can answer: none is wanted, or one of no values at all."""
         return self.limit == 0 or any(test.op in _OF_SEVERAL and not test.value for _, test in self.where)
 
+    @property
+    def is_arranged(self) -> bool:
+        """Whether somebody asked for an order, or for a page, which needs one."""
+        return bool(self.order) or self.limit is not None or self.after is not None or self.text is not None
+
 
 _OF_SEVERAL = ("one_of", "above", "below", "dialled")
 

@@ -18,7 +18,7 @@ from keyaccount import actions, billing, decline, revenue
 from keyaccount.accounts import NOBODY
 from keyaccount.actions import QUIET_DAYS
 from keyaccount.attention import Contacted, last_contacts
-from keyaccount.billing import OverdueInvoice
+from keyaccount.billing import Bill, OverdueInvoice
 from keyaccount.calendars import Period
 from keyaccount.contracts import LEAD_DAYS, Lead
 from keyaccount.errors import ValidationError
@@ -90,7 +90,7 @@ class HealthFacts:
     invoiced: Turnover | None = None
     ordered: Turnover | None = None
     contracts: Sequence[Contract] | None = None
-    open_invoices: Iterable[Invoice] | None = None
+    open_invoices: Iterable[Invoice | Bill] | None = None
     opportunities: Sequence[Opportunity] | None = None
     contacts: Mapping[str, Contacted] | None = None
     promises: Iterable[Activity] | None = None
@@ -145,7 +145,7 @@ def health_check(
 def _keeping_open(invoices: Iterable[Invoice], unpaid: list[Invoice], on: date) -> Iterator[Invoice]:
     """Pass invoices on, and keep those of which something was open on a day: they are few."""
     for invoice in invoices:
-        if invoice.open_amount_on(on).units:
+        if invoice.left_on(on):
             unpaid.append(invoice)
         yield invoice
 
@@ -153,7 +153,7 @@ def _keeping_open(invoices: Iterable[Invoice], unpaid: list[Invoice], on: date) 
 def daily(
     *,
     on: date,
-    invoices: Iterable[Invoice] = (),
+    invoices: Iterable[Invoice | Bill] = (),
     opportunities: Iterable[Opportunity] = (),
     activities: Iterable[Activity] = (),
     zone: tzinfo = UTC,

@@ -11,6 +11,7 @@ import attrs
 
 from keyaccount.accounts import Accounts
 from keyaccount.attention import Met, day_of
+from keyaccount.billing import Bill
 from keyaccount.calendars import ONE_DAY, Period
 from keyaccount.catalogue import kind_of
 from keyaccount.evidence import EAGER
@@ -208,27 +209,27 @@ def documents(view: View, basis: Basis, window: Period) -> Iterator[Any]:
     return view.stream(kind_of(cls), **where)
 
 
-def unsettled(view: View, on: date) -> list[Invoice]:
+def unsettled(view: View, on: date) -> list[Bill]:
     """Read the invoices and credit notes that were not settled at the end of a day, also those issued since.
 
     Nearly all were issued by a day one asks about: looked for by that, an index finds everything there is.
     """
-    return view.find(Invoice, settled_on=at_least(on + ONE_DAY))
+    return _bills(view, on)
 
 
-def overdue(view: View, on: date) -> Any:
-    """Return the query of what was overdue at the end of a day, also of what was issued since, but due before."""
-    return view.query(
-        Invoice,
-        kind="invoice",
-        due_on=at_most(on - ONE_DAY),
-        settled_on=at_least(on + ONE_DAY),
-    )
+def overdue(view: View, on: date) -> list[Bill]:
+    """Read what was overdue at the end of a day, also what was issued since, but due before."""
+    return _bills(view, on, kind="invoice", due_on=at_most(on - ONE_DAY))
 
 
-def undated(view: View, on: date) -> Query:
-    """Return the query of open invoices that nobody gave a due day."""
-    return view.query(Invoice, kind="invoice", due_on=is_none, settled_on=at_least(on + ONE_DAY))
+def undated(view: View, on: date) -> list[Bill]:
+    """Read the open invoices that nobody gave a due day."""
+    return _bills(view, on, kind="invoice", due_on=is_none)
+
+
+def _bills(view: View, on: date, **which: Any) -> list[Bill]:
+    rows = view.columns(Invoice, *Bill._fields, settled_on=at_least(on + ONE_DAY), **which)
+    return [Bill(*row) for row in rows]
 
 
 def deals(view: View, on: date) -> tuple[Query, Query]:

@@ -77,7 +77,9 @@ class StorageUnit(Protocol):
         """Answer several queries in one round trip, in their order."""
 
     def columns(self, query: Query, fields: Sequence[str]) -> list[tuple[Any, ...]]:
-        """Answer a query with some fields alone of each record, in its order: for rules over very many rows.
+        """Answer a query with some fields alone of each record: for rules over very many rows.
+
+        They come in the query's order where it gives one or is cut, else in any.
 
         Raises ValidationError for what is no field of the kind (`keyaccount.queries.check_fields`).
         """

@@ -71,10 +71,9 @@ class Select:
         """Return the statement that answers the query, but for ranking a text search; with some fields alone."""
         kind = self.query.kind
         shown = _columns(kind, self._restriction) if fields is None else (self._shown(kind, "t", f) for f in fields)
+        arranged = self._arranged(kind, "t") if fields is None or self.query.is_arranged else ""
         columns = ", ".join(shown)
-        return self.with_views(
-            f"SELECT {columns} FROM {self._rows(kind)} WHERE {self._where(kind, 't')} {self._arranged(kind, 't')}"
-        )
+        return self.with_views(f"SELECT {columns} FROM {self._rows(kind)} WHERE {self._where(kind, 't')} {arranged}")
 
     def ids(self) -> str:
         """Return the statement that gives the ids of the query's rows alone, in no order."""
@@ -249,7 +248,7 @@ class Select:
             return self._meets_pairs(kind, at, number, shape)
         column = self._shown(kind, at, field, folded=isinstance(shape, Text) and shape.folded)
         if test.op == "is_none":
-            return f"{column} IS NULL" + ("" if is_whole(shape) else f" OR {column} = ''")
+            return f"{column} IS NULL" + ("" if _is_no_text(shape) else f" OR {column} = ''")
         if test.op in ("is", "one_of"):
             return self._equals(kind, at, number, column)
         if isinstance(shape, Amount):
@@ -458,6 +457,11 @@ def _shown(kind: Kind, at: str, field: str, restriction: Restriction | None, *, 
 
 def _quoted(name: str) -> str:
     return f'"{name}"'
+
+
+def _is_no_text(shape: Shape) -> bool:
+    """Say whether a field never holds a text of no length."""
+    return is_whole(shape) or isinstance(shape, (Day, Moment))
 
 
 def _may_be_nothing(shape: Shape) -> bool:
