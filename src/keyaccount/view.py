@@ -159,7 +159,7 @@ class View:
         """Return the readable records of a kind that meet the conditions."""
         return cast("list[E]", list(self.work.unit.find(self.query(cls, **given))))
 
-    def columns(self, cls: type[Entity], *fields: str, **given: Any) -> list[tuple[Any, ...]]:
+    def columns(self, cls: type[Entity], *fields: str, **given: Any) -> Iterator[tuple[Any, ...]]:
         """Return some fields alone of the readable records of a kind that meet the conditions."""
         return self.work.unit.columns(self.query(cls, **given), fields)
 
@@ -193,9 +193,9 @@ class View:
         lows: Collection[str] = (),
         highs: Collection[str] = (),
         counted: bool = True,
-    ) -> list[Total]:
+    ) -> Iterator[Total]:
         """Total the rows of a query, by fields and in windows; see `Totals`."""
-        return list(self.work.unit.totals(query, Totals(by, windows, sums, lows, highs, counted)))
+        return self.work.unit.totals(query, Totals(by, windows, sums, lows, highs, counted))
 
     def readable(self, cls: type[Entity], ids: Collection[str], right: Right = Right.READ) -> set[str]:
         """Return those of some ids that the reader holds a right on."""
