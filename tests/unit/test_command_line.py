@@ -161,7 +161,9 @@ def test_a_file_is_opened_as_its_host_opens_it(tmp_path: Path, capsys: pytest.Ca
     """What a file does not keep can be said: where national numbers are read, and that nobody reads by default."""
     file = str(tmp_path / "a.sqlite")
     with ka.open(file, region="DE", policy=ka.AccessPolicy(default=None)) as book:
-        book.trusted("test").put(ka.User("carla", name="C"), ka.Organisation("a", name="ACME", phones=("+49 89 123456",)))
+        book.trusted("test").put(
+            ka.User("carla", name="C"), ka.Organisation("a", name="ACME", phones=("+49 89 123456",))
+        )
     for arguments, said in (
         ([], "nobody is known"),
         (["--region", "DE"], "ACME"),

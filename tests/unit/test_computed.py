@@ -66,3 +66,16 @@ def test_what_a_note_is_about_by_its_day() -> None:
         ka.ServiceNote("n", "acme", about=ka.Reference("Invoice", "i")),
     )
     assert len(office.notes(organisation="acme", context="crm", on=date(2026, 11, 1))) == 0
+
+
+@pytest.mark.parametrize("returned", ["a text", ["a text"], [5, ka.ComputedNote("kept")], [None]])
+def test_what_is_no_note_is_a_failure(returned: object, caplog: pytest.LogCaptureFixture) -> None:
+    """A provider that returns something else than computed notes has failed, and says so beside those it has."""
+    with ka.open(providers=[ka.Provider("stock", lambda _sight, _subject: returned)]) as book:  # type: ignore[arg-type,return-value]
+        office = book.trusted("test")
+        office.put(ka.Organisation("acme", name="ACME"))
+        shown = office.notes(organisation="acme", context="crm")
+    assert [note.code for note in shown if note.severity == ka.Severity.WARNING] == ["provider-failed"]
+    assert [note.text for note in shown] == ["provider stock failed", "kept"][: len(shown)]
+    assert ("kept" in [note.text for note in shown]) == (returned == [5, ka.ComputedNote("kept")])
+    assert "returned what is no ComputedNote" in caplog.text
