@@ -612,7 +612,7 @@ def test_a_context_that_goes_hides_no_note(engine: str, tmp_path: Path) -> None:
 def test_a_context_above_others_stays() -> None:
     """Notes of a context appear in those below it; it cannot be removed as long as there are any."""
     office = ka.open().trusted("test")
-    with pytest.raises(ka.ValidationError, match="has contexts below it, as .documents.invoice"):
+    with pytest.raises(ka.ValidationError, match="has contexts below it"):
         office.remove(ka.Context, "documents")
     for below in ("invoice", "order", "quote", "reminder"):
         office.remove(ka.Context, f"documents.{below}")
