@@ -21,6 +21,7 @@ from keyaccount.providers import Provider, computed
 from keyaccount.queries import Query, at_least, at_most, dialled, one_of
 from keyaccount.responsible import Responsible
 from keyaccount.results import Result
+from keyaccount.search import prepared
 from keyaccount.spans import by_start, in_force
 from keyaccount.view import View, by_id
 from keyaccount.visibility import ComputedNote, Notes, Subject, resolve
@@ -192,6 +193,16 @@ def caller(
     best, *others = matches
     found = card(view, providers, contact=best.contact_id, organisation=best.organisation_id, context="phone", on=on)
     return attrs.evolve(found, number=best.number, others=tuple(others))
+
+
+def dialled_by(view: View, text: str, *, region: str | None, on: date) -> frozenset[tuple[str, str]]:
+    """Return the kinds and ids that a text reaches as a phone number, where it has the digits of one and no letters."""
+    if len(prepared(text)[1]) < phones.FEWEST_PREFIX_DIGITS:
+        return frozenset()
+    matches, _ = _matches(view, phones.asked(text, region), region, on)
+    contacts = (("Contact", match.contact_id) for match in matches if match.contact_id)
+    places = (("Organisation", match.organisation_id) for match in matches if not match.contact_id)
+    return frozenset((kind, id) for kind, id in (*contacts, *places) if id)
 
 
 # ---- card ------------------------------------------------------------------------------------------------

@@ -190,14 +190,16 @@ class Desk:
     def search(self, text: str, *, limit: int = 20) -> Hits:
         """Find organisations and contacts by name, id, phone number, e-mail, external reference or town, best first.
 
-        A contact is found by the phones and e-mails of a position only where its organisation may be read.
+        A contact is found by the phones and e-mails of a position only where its organisation may be read. A whole
+        phone number is found in any form, as `caller` does; some of its digits, as they are stored.
         """
         if not isinstance(text, str) or len(text) > NEEDLE_LIMIT:
             raise ValidationError.of("search", "text", text, f"must be text of at most {NEEDLE_LIMIT} characters")
         if not isinstance(limit, int) or isinstance(limit, bool) or not 0 <= limit <= PAGE:
             raise ValidationError.of("search", "limit", limit, f"must be a whole number up to {PAGE}")
         with self._view() as view:
-            return Hits(tuple(hits(view, text, limit)))
+            dialled = cards.dialled_by(view, text, region=self._book.region, on=view.today)
+            return Hits(tuple(hits(view, text, limit, dialled=dialled)))
 
     def remove(self, kind: type[Entity], /, id: str) -> None:
         """Remove a record and what hangs on it; needs `ADMINISTER`. Raises NotFound, AccessDenied."""
