@@ -472,6 +472,51 @@ def test_a_private_account_is_not_handed_to_the_inactive(private: World) -> None
     refused(private, ka.ValidationError, lambda: private.office.people.hand_over("volker", "max"))
 
 
+def test_no_account_is_handed_to_the_inactive(world: World) -> None:
+    """An open account is not left to somebody whose assignments count for nothing either."""
+    world.change(ka.User, "max", active=False)
+    before = world.state()
+    with pytest.raises(ka.ValidationError, match="is not active"):
+        world.office.people.hand_over("volker", "max")
+    assert world.state() == before
+
+
+def test_a_handover_note_tells_all_that_is_in_flight(world: World) -> None:
+    """Renewals worked on, open opportunities and overdue invoices come with the note, the most urgent first."""
+    portfolio(world)
+    ends = TODAY + 20 * DAY
+    world.put(
+        *(
+            ka.Contract(f"c-{at}", at, signed_on=TODAY, starts_on=TODAY, ends_on=ends + plus * DAY)
+            for at, plus in (("acme", 9), ("other", 0), ("acme-at", 0))
+        ),
+        *(
+            ka.Opportunity(f"o-{at}", at, expected_on=TODAY + plus * DAY)
+            for at, plus in (("acme", 9), ("other", 0), ("acme-at", 0))
+        ),
+        ka.Opportunity("won", "acme", state="won", closed_on=TODAY),
+        *(
+            ka.Invoice(f"i-{at}", at, issued_on=TODAY - 90 * DAY, due_on=TODAY - plus * DAY, net=ka.Money(10, "EUR"))
+            for at, plus in (("acme", 1), ("other", 2), ("acme-at", 3))
+        ),
+        ka.Invoice("today", "acme", issued_on=TODAY - 90 * DAY, due_on=TODAY, net=ka.Money(10, "EUR")),
+        ka.Invoice("credit", "acme", kind="credit note", issued_on=TODAY - 90 * DAY, net=ka.Money(10, "EUR")),
+    )
+    world.office.renewals.raise_alerts()
+    note = world.office.people.hand_over("volker", "max")
+    assert [row.contract_id for row in note.renewals] == ["c-other", "c-acme"]
+    assert [row.id for row in note.opportunities] == ["o-other", "o-acme"]
+    assert [row.id for row in note.overdue] == ["i-other", "i-acme"]
+
+
+def test_a_private_account_is_handed_over_with_what_is_in_flight(private: World) -> None:
+    """Its manager, who cannot read it any more the moment after, is told what was under way."""
+    private.put(ka.Activity("late", organisation_id="acme", subject="call back", follow_up_on=TODAY - DAY))
+    note = private.desk("volker").people.hand_over("volker", "max")
+    assert [row.id for row in note.follow_ups] == ["late"]
+    assert private.right("volker", "acme") is None
+
+
 def test_nothing_to_hand_over_gives_an_empty_note(world: World) -> None:
     """Somebody without accounts hands over nothing, and nothing is written."""
     before = world.state()

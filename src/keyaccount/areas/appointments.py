@@ -13,9 +13,11 @@ from keyaccount.calendars import ONE_DAY
 from keyaccount.catalogue import KINDS
 from keyaccount.errors import AccessDenied, NotFound, ValidationError
 from keyaccount.model.activities import Activity
+from keyaccount.model.commerce import Invoice
 from keyaccount.model.entity import Entity, evolved
 from keyaccount.model.organisations import Organisation
 from keyaccount.model.organogram import User
+from keyaccount.model.renewals import Renewal
 from keyaccount.model.rights import (
     KEY_ACCOUNT_MANAGER,
     Assignment,
@@ -25,7 +27,8 @@ from keyaccount.model.rights import (
     Right,
     Substitution,
 )
-from keyaccount.queries import at_least, one_of
+from keyaccount.model.sales import Opportunity
+from keyaccount.queries import at_least, at_most, one_of
 from keyaccount.results import Result
 from keyaccount.spans import in_force
 from keyaccount.view import View
@@ -39,7 +42,10 @@ _LONGEST = 7 * 24 * 60
 
 @attrs.frozen(repr=False)
 class HandoverNote(Result):
-    """What a handover moved, and what is in flight with it: the follow-ups still to be kept on those accounts."""
+    """What a handover moved, and what is in flight on those accounts, the most urgent first.
+
+    Follow-ups still to be kept, renewals that are worked on, open opportunities, and invoices overdue today.
+    """
 
     from_user: User
     to_user: User
@@ -48,6 +54,9 @@ class HandoverNote(Result):
     contact_ids: tuple[str, ...]
     assignments: tuple[Assignment, ...]
     follow_ups: tuple[Activity, ...]
+    renewals: tuple[Renewal, ...]
+    opportunities: tuple[Opportunity, ...]
+    overdue: tuple[Invoice, ...]
 
 
 class Appointments:
@@ -118,8 +127,8 @@ class Appointments:
         """Hand a portfolio over from a day (today): one transaction, and a note of what is in flight.
 
         Every assignment as key account manager that this desk sees in force on that day ends the day before and starts
-        for the successor. Needs `ADMINISTER` on each. Raises ValidationError, AccessDenied; nothing to hand over gives
-        an empty note.
+        for the successor. Needs `ADMINISTER` on each. Raises AccessDenied, and ValidationError for a successor who is
+        inactive, whose assignments would count for nothing; nothing to hand over gives an empty note.
         """
         with self._desk._view(write=True) as view:
             day = self._desk._day(on, view)
@@ -129,6 +138,8 @@ class Appointments:
                     raise NotFound("User", name)
             if from_user == to_user:
                 raise ValidationError.of("HandoverNote", "to_user", to_user, "is who hands over")
+            if not users[to_user].active:
+                raise ValidationError.of("HandoverNote", "to_user", to_user, "is not active")
             old = [
                 row
                 for row in view.find(Assignment, user_id=from_user, role=KEY_ACCOUNT_MANAGER, valid_until=at_least(day))
@@ -137,9 +148,10 @@ class Appointments:
             last = day - ONE_DAY
             new = [_successor(row, to_user, day) for row in old if row.valid_from is None or row.valid_from <= last]
             ended = [_ended(row, to_user, last) for row in old]
-            written = gate.put(view, [*new, *ended])
             accounts = tuple(dict.fromkeys(row.organisation_id for row in old if row.organisation_id))
             people = tuple(dict.fromkeys(row.contact_id for row in old if row.contact_id))
+            in_flight = _in_flight(view, accounts, people)  # before: who hands over may not read them afterwards
+            written = gate.put(view, [*new, *ended])
             return HandoverNote(
                 users[from_user],
                 users[to_user],
@@ -147,7 +159,7 @@ class Appointments:
                 accounts,
                 people,
                 tuple(row for row in cast("tuple[Assignment, ...]", written) if row.user_id == to_user),
-                tuple(_in_flight(view, accounts, people)),
+                *in_flight,
             )
 
     def make_private(self, organisation: str) -> Organisation:
@@ -262,12 +274,29 @@ def _ended(old: Assignment, user: str, last_day: date) -> Assignment:
     return attrs.evolve(old, valid_until=last_day)
 
 
-def _in_flight(view: View, accounts: Sequence[str], people: Sequence[str]) -> list[Activity]:
-    """Return the promises still to be kept on some accounts and with some contacts, the most urgent first."""
-    order = ("follow_up_on", "id")
-    found = view.gather(
-        view.query(Activity, organisation_id=one_of(accounts), open=True, order=order),
+def _in_flight(
+    view: View, accounts: Sequence[str], people: Sequence[str]
+) -> tuple[tuple[Activity, ...], tuple[Renewal, ...], tuple[Opportunity, ...], tuple[Invoice, ...]]:
+    """Return what is under way on some accounts and with some contacts, the most urgent first."""
+    order, of_accounts = ("follow_up_on", "id"), one_of(accounts)
+    at, with_them, renewals, opportunities, overdue = view.gather(
+        view.query(Activity, organisation_id=of_accounts, open=True, order=order),
         view.query(Activity, contact_ids=one_of(people), open=True, order=order),
+        view.query(Renewal, organisation_id=of_accounts, open=True, order=("deadline_on", "due_on", "contract_id")),
+        view.query(Opportunity, organisation_id=of_accounts, open=True, order=("expected_on", "id")),
+        view.query(
+            Invoice,
+            organisation_id=of_accounts,
+            kind="invoice",
+            due_on=at_most(view.today - ONE_DAY),
+            settled_on=at_least(view.today + ONE_DAY),
+            order=("due_on", "id"),
+        ),
     )
-    rows = {row.key: cast("Activity", row) for answer in found for row in answer}
-    return sorted(rows.values(), key=lambda row: (str(row.follow_up_on), row.id))
+    promised = {row.key: cast("Activity", row) for answer in (at, with_them) for row in answer}
+    return (
+        tuple(sorted(promised.values(), key=lambda row: (str(row.follow_up_on), row.id))),
+        tuple(cast("list[Renewal]", renewals)),
+        tuple(cast("list[Opportunity]", opportunities)),
+        tuple(cast("list[Invoice]", overdue)),
+    )
