@@ -97,7 +97,8 @@ class Desk:
         """Make all writes in the block one act, all or nothing; a transaction inside another joins it.
 
         `why` is kept in the audit. Nothing of it is kept where the block raises. A `key` makes it apply once: the same
-        writes under a key that was used before change nothing, other writes raise ValidationError.
+        writes under a key that was used before change nothing and return what is stored of the first ones, other writes
+        raise ValidationError.
         """
         return self._book._transaction(self._name, why, key)
 

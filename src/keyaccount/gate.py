@@ -12,7 +12,7 @@ from typing import cast
 
 import attrs
 
-from keyaccount.catalogue import KINDS, Kind, kind_of
+from keyaccount.catalogue import KINDS, Kind
 from keyaccount.errors import ConflictError, Problem, ValidationError, refusal, shown
 from keyaccount.gate_checks import problems_of
 from keyaccount.gate_drafts import Draft, checked, drafts_of, managers_for, results, with_contexts
@@ -22,6 +22,7 @@ from keyaccount.model.notes import Reference
 from keyaccount.model.organisations import Organisation
 from keyaccount.model.rights import Assignment
 from keyaccount.queries import one_of
+from keyaccount.replays import replayed
 from keyaccount.storage import Change
 from keyaccount.view import View, by_id
 
@@ -45,7 +46,7 @@ def put(view: View, entities: Iterable[object], *, later: Later | None = None) -
         for row in given:
             view.work.request.put(row)
         if view.work.replays:
-            return _replayed(view, cast("tuple[Entity, ...]", asked))
+            return replayed(view, view.work.request, cast("tuple[Entity, ...]", asked))
     drafts = drafts_of(view, given)
     written = [draft for draft in drafts if draft.creates or draft.after != draft.stored]
     if view.reader is not None and (problems := list(_dangling(view, drafts, None))):
@@ -133,16 +134,6 @@ def apply(view: View, changes: Sequence[Change], *, moves: bool = False) -> None
         if isinstance(change.after, Organisation) and change.after.private and not shielded:
             view.work.to_manage.setdefault(change.id, _UNMANAGED)
     store(view, changes)
-
-
-def _replayed(view: View, asked: tuple[Entity, ...]) -> tuple[Entity, ...]:
-    """Return what is stored now of what was put the first time."""
-    ids: dict[Kind, list[str]] = defaultdict(list)
-    for row in asked:
-        ids[kind_of(type(row))].append(row.key)
-    answers = view.gather(*(view.query(kind.cls, id=one_of(keys)) for kind, keys in ids.items()))
-    found = {(type(row).__name__, row.key): row for rows in answers for row in rows}
-    return tuple(found.get((type(row).__name__, row.key), row) for row in asked)
 
 
 # ---- references ------------------------------------------------------------------------------------------

@@ -98,8 +98,8 @@ class Activities:
 
     def done(self, activity_id: str) -> Activity:
         """Say that what an activity promised has been kept, now; a second time changes nothing. Raises NotFound."""
-        with self._desk._view(write=True) as view:
+        with self._desk._view(write=True) as view, view.work.once("activities.done", activity_id) as first:
             activity = view.get(Activity, activity_id)
-            if activity.done_at is not None:
+            if activity.done_at is not None or not first:
                 return activity
             return cast("Activity", gate.put(view, [attrs.evolve(activity, done_at=view.now)])[0])

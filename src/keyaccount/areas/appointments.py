@@ -31,7 +31,7 @@ from keyaccount.model.sales import Opportunity
 from keyaccount.queries import at_least, at_most, one_of
 from keyaccount.results import Result
 from keyaccount.spans import in_force
-from keyaccount.view import View
+from keyaccount.view import View, by_id
 
 if TYPE_CHECKING:
     from keyaccount.desk import Desk
@@ -102,8 +102,9 @@ class Appointments:
 
         Raises NotFound, AccessDenied, and ValidationError where a private account would be left without a manager.
         """
-        with self._desk._view(write=True) as view:
-            end(view, view.get(Assignment, assignment_id), self._last_day(on))
+        with self._desk._view(write=True) as view, view.work.once("people.end_assignment", assignment_id, on) as first:
+            if first:
+                end(view, view.get(Assignment, assignment_id), self._last_day(on))
 
     def deputise(
         self,
@@ -130,7 +131,10 @@ class Appointments:
         for the successor. Needs `ADMINISTER` on each. Raises AccessDenied, and ValidationError for a successor who is
         inactive, whose assignments would count for nothing; nothing to hand over gives an empty note.
         """
-        with self._desk._view(write=True) as view:
+        with (
+            self._desk._view(write=True) as view,
+            view.work.once("people.hand_over", from_user, to_user, on) as first,
+        ):
             day = self._desk._day(on, view)
             users = {user.id: user for user in view.find(User, id=one_of([from_user, to_user]))}
             for name in (from_user, to_user):
@@ -138,6 +142,8 @@ class Appointments:
                     raise NotFound("User", name)
             if from_user == to_user:
                 raise ValidationError.of("HandoverNote", "to_user", to_user, "is who hands over")
+            if not first:
+                return _handed_over(view, users[from_user], users[to_user], day)
             if not users[to_user].active:
                 raise ValidationError.of("HandoverNote", "to_user", to_user, "is not active")
             old = [
@@ -148,19 +154,9 @@ class Appointments:
             last = day - ONE_DAY
             new = [_successor(row, to_user, day) for row in old if row.valid_from is None or row.valid_from <= last]
             ended = [_ended(row, to_user, last) for row in old]
-            accounts = tuple(dict.fromkeys(row.organisation_id for row in old if row.organisation_id))
-            people = tuple(dict.fromkeys(row.contact_id for row in old if row.contact_id))
-            in_flight = _in_flight(view, accounts, people)  # before: who hands over may not read them afterwards
-            written = gate.put(view, [*new, *ended])
-            return HandoverNote(
-                users[from_user],
-                users[to_user],
-                day,
-                accounts,
-                people,
-                tuple(row for row in cast("tuple[Assignment, ...]", written) if row.user_id == to_user),
-                *in_flight,
-            )
+            told = _note(view, users[from_user], users[to_user], day, old)  # before: one may not read it afterwards
+            written = cast("tuple[Assignment, ...]", gate.put(view, [*new, *ended]))
+            return attrs.evolve(told, assignments=tuple(row for row in written if row.user_id == to_user))
 
     def make_private(self, organisation: str) -> Organisation:
         """Shield an organisation: from now on only its own key account managers see that it exists.
@@ -200,8 +196,9 @@ class Appointments:
 
     def revoke(self, grant_id: str) -> None:
         """Take a grant back at once: the next call, and the next page, no longer have it. Raises NotFound."""
-        with self._desk._view(write=True) as view:
-            end(view, view.get(Grant, grant_id), None)
+        with self._desk._view(write=True) as view, view.work.once("people.revoke", grant_id) as first:
+            if first:
+                end(view, view.get(Grant, grant_id), None)
 
     def break_glass(self, organisation: str, *, reason: str, minutes: int = BREAK_GLASS_MINUTES) -> BreakGlass:
         """Open one private account for reading, for a steward, a stated reason and a limited time.
@@ -231,9 +228,9 @@ class Appointments:
             return cast("BreakGlass", gate.put(raw, [row])[0])
 
     def _shield(self, organisation: str, *, private: bool) -> Organisation:
-        with self._desk._view(write=True) as view:
+        with self._desk._view(write=True) as view, view.work.once("people.shield", organisation, private) as first:
             row = view.get(Organisation, organisation)
-            return cast("Organisation", gate.put(view, [attrs.evolve(row, private=private)])[0])
+            return cast("Organisation", gate.put(view, [attrs.evolve(row, private=private)])[0]) if first else row
 
     def _last_day(self, on: date | None) -> date | None:
         if on is not None:
@@ -272,6 +269,20 @@ def _ended(old: Assignment, user: str, last_day: date) -> Assignment:
     if old.valid_from is not None and old.valid_from > last_day:
         return attrs.evolve(old, user_id=user)
     return attrs.evolve(old, valid_until=last_day)
+
+
+def _handed_over(view: View, from_user: User, to_user: User, day: date) -> HandoverNote:
+    """Return the note of a handover that was made before under the same idempotency key, from what is stored now."""
+    changed = [id for kind, id in view.work.act.changed if kind == "Assignment"]
+    there = by_id(view.find(Assignment, id=one_of(changed), user_id=to_user.id))
+    held = [there[id] for id in changed if id in there]
+    return attrs.evolve(_note(view, from_user, to_user, day, held), assignments=tuple(held))
+
+
+def _note(view: View, from_user: User, to_user: User, day: date, moved: Sequence[Assignment]) -> HandoverNote:
+    accounts = tuple(dict.fromkeys(row.organisation_id for row in moved if row.organisation_id))
+    people = tuple(dict.fromkeys(row.contact_id for row in moved if row.contact_id))
+    return HandoverNote(from_user, to_user, day, accounts, people, (), *_in_flight(view, accounts, people))
 
 
 def _in_flight(
