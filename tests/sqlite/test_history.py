@@ -475,6 +475,19 @@ def test_a_key_outlives_the_book(tmp_path: Path) -> None:
 # ---- merging -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("winner", "loser"), [("a", "b"), ("b", "a")])
+def test_a_merged_person_keeps_every_refusal(office: ka.Desk, winner: str, loser: str) -> None:
+    """Who refused letters or calls on either record is sent none, and a VIP on either stays one; undo parts them."""
+    a = ka.Contact("a", name="A", accepts_letters=False, vip=True)
+    b = ka.Contact("b", name="B", accepts_calls=False)
+    office.put(a, b)
+    done = office.merging.merge(ka.Contact, winner, loser)
+    kept = office.get(ka.Contact, winner)
+    assert (kept.accepts_letters, kept.accepts_email, kept.accepts_calls, kept.vip) == (False, True, False, True)
+    office.merging.undo(done.act)
+    assert [attrs.evolve(office.get(ka.Contact, id), version=0) for id in "ab"] == [a, b]
+
+
 def two(desk: ka.Desk) -> None:
     """Make two accounts that are one, with something of everything on the one to be merged away."""
     desk.put(ka.Organisation("top", name="Top"), ka.Unit("u", name="U"))
