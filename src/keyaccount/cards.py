@@ -24,7 +24,7 @@ from keyaccount.results import Result
 from keyaccount.search import prepared
 from keyaccount.spans import by_start, in_force
 from keyaccount.view import View, by_id
-from keyaccount.visibility import ComputedNote, Notes, Subject, resolve
+from keyaccount.visibility import ComputedNote, Notes, NotesFor, Subject, resolve
 
 
 @attrs.frozen(repr=False)
@@ -121,14 +121,14 @@ def notes(
 
 def notes_for(
     view: View, providers: Sequence[Provider], *, organisations: Iterable[str], context: str, on: date
-) -> dict[str, Notes]:
+) -> NotesFor:
     """Return the notes of many organisations, in the order given; those that cannot be read are left out."""
     ids = tuple(dict.fromkeys(organisations))
     facts = gather(view, on, organisations=ids)
     known = [id for id in ids if id in facts.organisations]
     if not known:
         resolve((), subject=Subject(), context=context, rules=facts.rules, on=on)
-    return {id: seen(view, providers, facts, facts.subject(None, id), context) for id in known}
+    return NotesFor({id: seen(view, providers, facts, facts.subject(None, id), context) for id in known})
 
 
 def seen(view: View, providers: Sequence[Provider], facts: Facts, subject: Subject, context: str) -> Notes:

@@ -33,9 +33,8 @@ from keyaccount.panel import Panel, panel
 from keyaccount.queries import ordering, resume
 from keyaccount.search import NEEDLE_LIMIT
 from keyaccount.searching import Hits, Mine, by_id_or_alias, hits, mine
-from keyaccount.values import FrozenMap
 from keyaccount.view import View
-from keyaccount.visibility import Notes
+from keyaccount.visibility import Notes, NotesFor
 
 if TYPE_CHECKING:
     from keyaccount.book import Book
@@ -384,17 +383,16 @@ class Desk:
                 on=self._day(on, view),
             )
 
-    def notes_for(self, *, organisations: Iterable[str], context: str, on: date | None = None) -> Mapping[str, Notes]:
+    def notes_for(self, *, organisations: Iterable[str], context: str, on: date | None = None) -> NotesFor:
         """Return the notes of many organisations, by id, in a number of statements that does not grow with them.
 
         Those that cannot be read are left out. Raises UnknownContext.
         """
         ids = ids_of("organisations", organisations)
         with self._view() as view:
-            found = cards.notes_for(
+            return cards.notes_for(
                 view, self._book.providers, organisations=ids, context=context, on=self._day(on, view)
             )
-            return FrozenMap(found)
 
     def card(
         self, *, contact: str | None = None, organisation: str | None = None, context: str, on: date | None = None
