@@ -22,6 +22,7 @@ from keyaccount.queries import Query, at_least, at_most, dialled, one_of
 from keyaccount.responsible import Responsible
 from keyaccount.results import Result
 from keyaccount.search import prepared
+from keyaccount.searching import aliases
 from keyaccount.spans import by_start, in_force
 from keyaccount.view import View, by_id
 from keyaccount.visibility import ComputedNote, Notes, NotesFor, Subject, resolve
@@ -123,12 +124,16 @@ def notes_for(
     view: View, providers: Sequence[Provider], *, organisations: Iterable[str], context: str, on: date
 ) -> NotesFor:
     """Return the notes of many organisations, in the order given; those that cannot be read are left out."""
-    ids = tuple(dict.fromkeys(organisations))
-    facts = gather(view, on, organisations=ids)
-    known = [id for id in ids if id in facts.organisations]
+    now = {id: id for id in organisations}
+    facts = gather(view, on, organisations=tuple(now))
+    if missing := [id for id in now if id not in facts.organisations]:
+        merged = aliases(view, Organisation, missing)
+        now |= merged
+        facts = gather(view, on, organisations=tuple(dict.fromkeys(now.values()))) if merged else facts
+    known = {id: at for id, at in now.items() if at in facts.organisations}
     if not known:
         resolve((), subject=Subject(), context=context, rules=facts.rules, on=on)
-    return NotesFor({id: seen(view, providers, facts, facts.subject(None, id), context) for id in known})
+    return NotesFor({id: seen(view, providers, facts, facts.subject(None, at), context) for id, at in known.items()})
 
 
 def seen(view: View, providers: Sequence[Provider], facts: Facts, subject: Subject, context: str) -> Notes:

@@ -32,7 +32,7 @@ from keyaccount.model.rights import Right
 from keyaccount.panel import Panel, panel
 from keyaccount.queries import ordering, resume
 from keyaccount.search import NEEDLE_LIMIT
-from keyaccount.searching import Hits, Mine, by_id_or_alias, hits, mine
+from keyaccount.searching import Hits, Mine, by_id_or_alias, hits, mine, or_alias
 from keyaccount.view import View
 from keyaccount.visibility import Notes, NotesFor
 
@@ -224,7 +224,7 @@ class Desk:
         if not isinstance(right, Right):
             raise ValidationError.of("may", "right", right, "must be one of Right.READ, Right.CHANGE, Right.ADMINISTER")
         with self._view() as view:
-            return view.decide(organisation, right)
+            return or_alias(view, lambda at: view.decide(at, right), Organisation, organisation)
 
     def readable_ids(self, ids: Iterable[str]) -> list[str]:
         """Return those organisation ids of the host's own list that this desk may read, in the order given."""
@@ -374,19 +374,20 @@ class Desk:
         """
         self._check_ids({"contact": contact, "organisation": organisation})
         with self._view() as view:
-            return cards.notes(
-                view,
-                self._book.providers,
-                contact=contact,
-                organisation=organisation,
-                context=context,
-                on=self._day(on, view),
-            )
+            day = self._day(on, view)
+
+            def ask(organisation: str | None, contact: str | None) -> Notes:
+                return cards.notes(
+                    view, self._book.providers, contact=contact, organisation=organisation, context=context, on=day
+                )
+
+            return or_alias(view, ask, Organisation, organisation, contact)
 
     def notes_for(self, *, organisations: Iterable[str], context: str, on: date | None = None) -> NotesFor:
         """Return the notes of many organisations, by id, in a number of statements that does not grow with them.
 
-        Those that cannot be read are left out. Raises UnknownContext.
+        Those that cannot be read are left out. Under an id that was merged into another, the other's notes are given.
+        Raises UnknownContext.
         """
         ids = ids_of("organisations", organisations)
         with self._view() as view:
@@ -403,14 +404,14 @@ class Desk:
         """
         self._check_ids({"contact": contact, "organisation": organisation})
         with self._view() as view:
-            return cards.card(
-                view,
-                self._book.providers,
-                contact=contact,
-                organisation=organisation,
-                context=context,
-                on=self._day(on, view),
-            )
+            day = self._day(on, view)
+
+            def ask(organisation: str | None, contact: str | None) -> cards.BusinessCard:
+                return cards.card(
+                    view, self._book.providers, contact=contact, organisation=organisation, context=context, on=day
+                )
+
+            return or_alias(view, ask, Organisation, organisation, contact)
 
     def panel(self, organisation: str, *, on: date | None = None) -> Panel:
         """Return the control panel of an organisation: `.counts`, `.open_counts` and `.latest` of all that hangs on it.
@@ -419,7 +420,8 @@ class Desk:
         """
         self._check_ids({"organisation": organisation})
         with self._view() as view:
-            return panel(view, organisation, self._day(on, view))
+            day = self._day(on, view)
+            return or_alias(view, lambda at: panel(view, at, day), Organisation, organisation)
 
     def caller(self, number: str, *, region: str | None = None) -> cards.BusinessCard | None:
         """Say who is calling: the best match's card in context "phone", with `others`; None where nobody is found.

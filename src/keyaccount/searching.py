@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import TypeVar, cast
 
 import attrs
@@ -22,6 +22,7 @@ from keyaccount.values import fold
 from keyaccount.view import View
 
 E = TypeVar("E", bound=Entity)
+T = TypeVar("T")
 MOST_ALIKE = 5_000
 
 
@@ -52,15 +53,36 @@ class Mine(Rows[Organisation]):
 
 def by_id_or_alias(view: View, kind: type[E], id: str) -> E:
     """Read a record, or the one it was merged into."""
+    return or_alias(view, lambda at: view.get(kind, at), kind, id)
+
+
+def or_alias(view: View, ask: Callable[..., T], kind: type[Entity], *ids: str | None) -> T:
+    """Ask about records by their ids, or where one cannot be found, by those of the records they were merged into.
+
+    The ids are of an organisation or a contact, as `kind` says; of both, the organisation comes first. Raises NotFound.
+    """
+    kinds: tuple[type[Entity], ...] = (kind, Contact) if len(ids) > 1 else (kind,)
     try:
-        return view.get(kind, id)
+        return ask(*ids)
     except NotFound:
-        known = view.find(Alias, old_id=id) if kind in (Organisation, Contact) else []
+        now = tuple(_current(view, cls, id) for cls, id in zip(kinds, ids, strict=True))
+        if now == ids:
+            raise
+    return ask(*now)
+
+
+def _current(view: View, kind: type[Entity], id: str | None) -> str | None:
+    """Return the id of what an organisation or contact was merged into; the same where it was not, or is there."""
+    if id is None or kind not in (Organisation, Contact) or view.find(kind, id=id):
+        return id
+    return aliases(view, kind, [id]).get(id, id)
+
+
+def aliases(view: View, kind: type[Entity], ids: Iterable[str]) -> dict[str, str]:
+    """Return by old id the id of the organisation or contact it was merged into, as far as it can be read."""
     field = "organisation_id" if kind is Organisation else "contact_id"
-    target = next((found for alias in known if (found := getattr(alias, field))), None)
-    if target is None:
-        raise NotFound(kind.__name__, id)
-    return view.get(kind, target)
+    known = view.find(Alias, old_id=one_of(list(ids)))
+    return {row.old_id: target for row in known if (target := getattr(row, field))}
 
 
 def hits(view: View, text: str, limit: int, *, dialled: Collection[tuple[str, str]] = ()) -> Iterator[Hit]:

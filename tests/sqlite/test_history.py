@@ -475,6 +475,52 @@ def test_a_key_outlives_the_book(tmp_path: Path) -> None:
 # ---- merging -----------------------------------------------------------------------------------------------------
 
 
+DOORS: dict[str, Callable[[ka.Desk, str, str], Any]] = {
+    "get": lambda desk, at, _: desk.get(ka.Organisation, at),
+    "get contact": lambda desk, _, who: desk.get(ka.Contact, who),
+    "notes": lambda desk, at, _: desk.notes(organisation=at, context="crm"),
+    "notes of both": lambda desk, at, who: desk.notes(organisation=at, contact=who, context="crm"),
+    "notes_for": lambda desk, at, _: desk.notes_for(organisations=[at], context="crm")[at],
+    "card": lambda desk, at, _: desk.card(organisation=at, context="crm"),
+    "card of contact": lambda desk, _, who: desk.card(contact=who, context="crm"),
+    "panel": lambda desk, at, _: desk.panel(at),
+    "may": lambda desk, at, _: desk.may(at, ka.Right.CHANGE),
+    "responsible": lambda desk, at, _: desk.people.responsible(organisation=at),
+    "responsible for contact": lambda desk, _, who: desk.people.responsible(contact=who),
+    "special contact": lambda desk, at, _: desk.people.special_contact(at, "invoices"),
+    "special contacts": lambda desk, at, _: desk.people.special_contacts(at),
+    "org chart": lambda desk, at, _: desk.people.org_chart(at),
+    "last contact": lambda desk, at, _: desk.activities.last_contact(at),
+    "activities": lambda desk, at, _: list(desk.activities.history(at)),
+    "cover": lambda desk, at, _: desk.contracts.cover(at),
+}
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_every_door_knows_a_merged_id(book: ka.Book, office: ka.Desk, door: str) -> None:
+    """The old id of a merged organisation or contact answers as the new one does, to others as none."""
+    office.put(ka.Organisation("w", name="W"), ka.Organisation("l", name="L"), ka.Contact("k", name="K"))
+    office.put(ka.Contact("j", name="J"), ka.Position(contact_id="j", organisation_id="l", role="invoices"))
+    office.put(ka.ServiceNote("n", "l", text="x", severity=ka.Severity.STOP), ka.Assignment("a", "volker", "w"))
+    office.put(
+        ka.Activity(organisation_id="l", contact_ids=("j",), kind="meeting", at=datetime(2026, 1, 1, tzinfo=UTC))
+    )
+    office.put(ka.Contract("c", "l", signed_on=date(2026, 1, 1), starts_on=date(2026, 1, 1), kind="hosting"))
+    office.merging.merge(ka.Organisation, "w", "l")
+    office.merging.merge(ka.Contact, "k", "j")
+    volker, hanna, ask = book.desk("volker"), book.desk("hanna"), DOORS[door]
+    told = ask(volker, "w", "k")
+    assert told
+    assert ask(volker, "l", "j") == told
+    office.people.make_private("w")
+    with pytest.raises((ka.NotFound, KeyError)) as hidden:
+        ask(hanna, "l", "j")
+    with pytest.raises((ka.NotFound, KeyError)) as missing:
+        ask(hanna, "x", "y")
+    said = str(missing.value).replace("'x'", "'l'").replace("'y'", "'j'")
+    assert (type(hidden.value), str(hidden.value)) == (type(missing.value), said)
+
+
 @pytest.mark.parametrize(("winner", "loser"), [("a", "b"), ("b", "a")])
 def test_a_merged_person_keeps_every_refusal(office: ka.Desk, winner: str, loser: str) -> None:
     """Who refused letters or calls on either record is sent none, and a VIP on either stays one; undo parts them."""

@@ -18,6 +18,7 @@ from keyaccount.model.rights import Assignment
 from keyaccount.queries import at_least, at_most, one_of
 from keyaccount.responsible import Responsible
 from keyaccount.results import Result, Rows
+from keyaccount.searching import by_id_or_alias, or_alias
 from keyaccount.spans import by_start
 from keyaccount.view import by_id, readers
 
@@ -78,15 +79,22 @@ class People(Appointments):
             day = self._desk._day(on, view)
             given = {"contact": contact, "organisation": organisation}
             self._desk._check_ids(given)
-            facts = gather(
-                view, day, contacts=[contact] if contact else (), organisations=[organisation] if organisation else ()
-            )
-            if contact is not None and contact not in facts.contacts:
-                raise NotFound("Contact", contact)
-            if organisation is not None and organisation not in facts.organisations:
-                raise NotFound("Organisation", organisation)
-            subject = facts.subject(contact, organisation)
-            return facts.looked_after(contact, subject.organisation_id)[0]
+
+            def ask(organisation: str | None, contact: str | None) -> Responsible | None:
+                facts = gather(
+                    view,
+                    day,
+                    contacts=[contact] if contact else (),
+                    organisations=[organisation] if organisation else (),
+                )
+                if contact is not None and contact not in facts.contacts:
+                    raise NotFound("Contact", contact)
+                if organisation is not None and organisation not in facts.organisations:
+                    raise NotFound("Organisation", organisation)
+                subject = facts.subject(contact, organisation)
+                return facts.looked_after(contact, subject.organisation_id)[0]
+
+            return or_alias(view, ask, Organisation, organisation, contact)
 
     def special_contact(self, organisation: str, role: str, *, on: date | None = None) -> Contact | None:
         """Return who holds a role at an organisation on a day (today); None where nobody does.
@@ -96,13 +104,13 @@ class People(Appointments):
         """
         with self._desk._view() as view:
             day = self._desk._day(on, view)
-            view.get(Organisation, organisation)
-            positions = view.find(Position, organisation_id=organisation)
+            at = by_id_or_alias(view, Organisation, organisation).id
+            positions = view.find(Position, organisation_id=at)
             known = {row.id for row in view.find(ContactRole)} | {p.role for p in positions if p.role}
             if not isinstance(role, str) or role not in known:
                 raise ValidationError.of("ContactRole", "id", role, f"no such role is configured{nearest(role, known)}")
             found = view.find(
-                Position, organisation_id=organisation, role=role, valid_from=at_most(day), valid_until=at_least(day)
+                Position, organisation_id=at, role=role, valid_from=at_most(day), valid_until=at_least(day)
             )
             first = min(found, key=lambda p: (by_start(p), p.id), default=None)
             return None if first is None else view.get(Contact, first.contact_id)
@@ -112,7 +120,8 @@ class People(Appointments):
         self._desk._check_ids({"organisation": organisation})
         with self._desk._view() as view:
             day = self._desk._day(on, view)
-            card = cards.card(view, (), contact=None, organisation=organisation, context="crm", on=day)
+            at = by_id_or_alias(view, Organisation, organisation).id
+            card = cards.card(view, (), contact=None, organisation=at, context="crm", on=day)
             return SpecialContacts(card.special_contacts)
 
     def vips(self, *, on: date | None = None) -> Vips:
@@ -144,9 +153,9 @@ class People(Appointments):
         """
         with self._desk._view() as view:
             day = self._desk._day(on, view)
-            account = view.get(Organisation, organisation)
+            account = by_id_or_alias(view, Organisation, organisation)
             positions = view.find(
-                Position, organisation_id=organisation, valid_from=at_most(day), valid_until=at_least(day)
+                Position, organisation_id=account.id, valid_from=at_most(day), valid_until=at_least(day)
             )
             people = by_id(view.find(Contact, id=one_of([p.contact_id for p in positions])))
             return chart(account.id, account.name, positions, people)
@@ -158,10 +167,10 @@ class People(Appointments):
         """
         with self._desk._view() as view:
             view.need_trusted("who_may_read")
-            view.get(Organisation, organisation)
-            account, claims = view.claims_on(organisation)
+            at = by_id_or_alias(view, Organisation, organisation).id
+            account, claims = view.claims_on(at)
             decisions = (access.decide(reader, account, claims) for reader in readers(view))
-            return WhoMayRead(organisation, tuple(decision for decision in decisions if decision))
+            return WhoMayRead(at, tuple(decision for decision in decisions if decision))
 
     def orphaned(self) -> Orphans:
         """Return the private organisations that nobody reads, by name: no active key account manager is in force.
