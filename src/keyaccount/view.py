@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
 from typing import Any, TypeVar, cast
@@ -261,8 +261,8 @@ def resolve(unit: StorageUnit, user_id: str, policy: access.AccessPolicy, now: d
     )
 
 
-def readers(view: View) -> Iterator[access.Reader]:
-    """Yield a reader for every active user, by id: for the auditor's question, on a trusted view."""
+def readers(view: View, at: Callable[[str], datetime]) -> Iterator[access.Reader]:
+    """Yield a reader for every active user, by id, each at a moment: for the auditor's question, on a trusted view."""
     users, units, standing_in = view.gather(view.query(User, order="id"), view.query(Unit), view.query(Substitution))
     organogram, people = cast("list[Unit]", units), cast("list[User]", users)
     below_heads = _belonging(organogram, people) if view.work.policy.oversight else {}
@@ -272,7 +272,7 @@ def readers(view: View) -> Iterator[access.Reader]:
                 user,
                 organogram,
                 view.work.policy,
-                view.now,
+                at(user.id),
                 substitutions=cast("list[Substitution]", standing_in),
                 absent=people,
                 oversees=below_heads.get(user.id, ()),

@@ -735,6 +735,41 @@ def test_the_auditor_hears_every_reader_with_reasons() -> None:
     refused(world, ka.NotFound, lambda: world.office.people.who_may_read("nowhere"))
 
 
+def test_the_auditor_asks_about_another_day() -> None:
+    """Who could read on a day follows the dates, both ends included, and says what has none and counts as it is now."""
+    world = World()
+    world.put(ka.User("olga", name="Olga"))
+    world.office.people.grant("acme", principal=ka.user("olga"), right=R.READ, from_=TODAY - 9 * DAY, until=TODAY - DAY)
+    world.office.people.deputise("max", for_user="volker", from_=TODAY + DAY, until=TODAY + 2 * DAY)
+
+    def who(on: date | None = None) -> list[str | None]:
+        return [decision.user_id for decision in world.office.people.who_may_read("acme", on=on)]
+
+    assert who() == who(TODAY) == ["sam", "volker"]
+    assert who(TODAY - DAY) == who(TODAY - 9 * DAY) == ["olga", "sam", "volker"]
+    assert who(TODAY - 10 * DAY) == ["sam", "volker"]
+    assert who(TODAY + DAY) == who(TODAY + 2 * DAY) == ["max", "sam", "volker"]
+    assert who(TODAY + 3 * DAY) == ["sam", "volker"]
+    assert world.office.people.who_may_read("acme").remarks == ()
+    assert "count as they are now" in world.office.people.who_may_read("acme", on=TODAY - DAY).remarks[0]
+    for user in ("volker", "sam"):
+        with pytest.raises(ka.AccessDenied):
+            world.desk(user).people.who_may_read("acme", on=TODAY - DAY)
+
+
+def test_the_auditor_sees_the_broken_glass_of_a_day(private: World) -> None:
+    """A glass that was open for an hour names its steward on that day, and on no other."""
+    private.desk("sam").people.break_glass("acme", reason="insolvency")
+    private.later(5 * DAY)
+
+    def who(on: date) -> list[tuple[str | None, str]]:
+        found = private.office.people.who_may_read("acme", on=on)
+        return [(decision.user_id, reason.kind) for decision in found for reason in decision.reasons]
+
+    assert who(TODAY) == [("sam", "break-glass"), ("volker", "assignment")]
+    assert who(TODAY - DAY) == who(TODAY + DAY) == [("volker", "assignment")]
+
+
 def test_mine_are_the_accounts_managed_and_deputised_for(world: World) -> None:
     """Managed, covered, deputised and stood in for, by name; a team membership and a grant are not mine."""
     world.put(ka.Organisation("zeta", name="Zeta"), ka.Organisation("beta", name="Beta"))

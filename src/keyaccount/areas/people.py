@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date
+from collections.abc import Callable, Sequence
+from datetime import date, datetime, time
 
 import attrs
 
@@ -47,10 +48,15 @@ class Vacancies(Rows[Vacancy]):
 
 @attrs.frozen(repr=False)
 class WhoMayRead(Rows[access.Decision]):
-    """The users who may read an organisation today, by id, each with their right and its reasons."""
+    """The users who may read an organisation on a day, by id, each with their right and its reasons.
+
+    `remarks` says what is known as of now alone.
+    """
 
     organisation_id: str
     rows: tuple[access.Decision, ...]
+    on: date
+    remarks: tuple[str, ...] = ()
 
 
 @attrs.frozen(repr=False)
@@ -160,17 +166,21 @@ class People(Appointments):
             people = by_id(view.find(Contact, id=one_of([p.contact_id for p in positions])))
             return chart(account.id, account.name, positions, people)
 
-    def who_may_read(self, organisation: str) -> WhoMayRead:
-        """Return every active user who may read an organisation today, with their reasons: the auditor's question.
+    def who_may_read(self, organisation: str, *, on: date | None = None) -> WhoMayRead:
+        """Return every active user who may read an organisation on a day (today), with reasons: the auditor's question.
 
-        For trusted desks only. Raises NotFound.
+        For another day assignments, grants, substitutions and broken glass count as they were dated; what has no dates
+        counts as it is now, and `remarks` says so. For trusted desks only. Raises NotFound.
         """
         with self._desk._view() as view:
             view.need_trusted("who_may_read")
+            day = self._desk._day(on, view)
             at = by_id_or_alias(view, Organisation, organisation).id
             account, claims = view.claims_on(at)
-            decisions = (access.decide(reader, account, claims) for reader in readers(view))
-            return WhoMayRead(at, tuple(decision for decision in decisions if decision))
+            moments = _moments(claims, day, view.now)
+            decisions = (access.decide(reader, account, claims) for reader in readers(view, moments))
+            allowed = tuple(decision for decision in decisions if decision)
+            return WhoMayRead(at, allowed, day, () if day == view.today else (_UNDATED,))
 
     def orphaned(self) -> Orphans:
         """Return the private organisations that nobody reads, by name: no active key account manager is in force.
@@ -182,3 +192,20 @@ class People(Appointments):
             private = view.find(Organisation, private=True, order="name")
             managed = view.managed(view.find(Assignment, organisation_id=one_of([o.id for o in private])))
             return Orphans(tuple(o for o in private if o.id not in managed))
+
+
+_UNDATED = "users, units, parents, what is private and the policy count as they are now"
+
+
+def _moments(claims: Sequence[access.Claim], day: date, now: datetime) -> Callable[[str], datetime]:
+    """Return for each user the moment of a day to ask about: now, or of another day when a glass was open to them."""
+    if day == now.date():
+        return lambda _: now
+    begins = datetime.combine(day, time(), now.tzinfo)
+    ends = datetime.combine(day, time.max, now.tzinfo)
+    opened: dict[str, datetime] = {}
+    for claim in claims:
+        whom, opens, closes = claim.principal.id, claim.opens_at, claim.closes_at
+        if whom is not None and opens is not None and closes is not None and opens <= ends and closes > begins:
+            opened[whom] = max(opens.astimezone(now.tzinfo), begins)
+    return lambda user: opened.get(user, ends)
