@@ -284,6 +284,9 @@ def open(
     """
     storage: Storage = MemoryStorage()
     if path is not None:
+        if isinstance(path, str) and (path == ":memory:" or path.startswith("file:")):
+            why = "is no path of a file; without a path a book is in memory"
+            raise ValidationError.of("Book", "path", path, why)
         from keyaccount.storage.sqlite import SQLiteStorage
 
         storage = SQLiteStorage(path, journal=journal)
