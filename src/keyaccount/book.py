@@ -232,6 +232,7 @@ class Book:
         if why is not None and (not isinstance(why, str) or unwritable(why) or len(why) > 10_000):  # noqa: PLR2004
             raise ValidationError.of("transaction", "why", why, "must be text")
         with self._work(by, write=True, why=why, key=key, once=True) as work:
+            work.joined = True
             token = _open.set({**_open.get(), id(self): work})
             try:
                 yield

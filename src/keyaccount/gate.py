@@ -29,7 +29,7 @@ from keyaccount.view import View, by_id
 Later = dict[tuple[str, str], list[tuple[Problem, Entity]]]
 """References to records that are not there yet: what refers to each, and the problem if it never comes."""
 
-_UNMANAGED = "a private account needs a key account manager in force; assign one in the same transaction"
+UNMANAGED = "a private account needs a key account manager in force; assign one in the same transaction"
 
 
 def put(view: View, entities: Iterable[object], *, later: Later | None = None) -> tuple[Entity, ...]:
@@ -132,7 +132,7 @@ def apply(view: View, changes: Sequence[Change], *, moves: bool = False) -> None
     for change in changes:
         shielded = isinstance(change.before, Organisation) and change.before.private
         if isinstance(change.after, Organisation) and change.after.private and not shielded:
-            view.work.to_manage.setdefault(change.id, _UNMANAGED)
+            view.work.to_manage.setdefault(change.id, UNMANAGED)
     store(view, changes)
 
 
@@ -187,7 +187,7 @@ def _references(draft: Draft) -> Iterator[tuple[str, str, str]]:
 def _write(view: View, drafts: Sequence[Draft]) -> None:
     for draft in drafts:
         if isinstance(draft.after, Organisation) and draft.after.private and "private" in draft.changed:
-            view.work.to_manage[draft.after.key] = _UNMANAGED
+            view.work.to_manage[draft.after.key] = UNMANAGED
     mind_managers(view, [(draft.stored, draft.after) for draft in drafts])
     store(view, [Change(draft.kind.name, draft.after.key, draft.stored, draft.after) for draft in drafts])
 
@@ -201,4 +201,4 @@ def mind_managers(view: View, pairs: Iterable[tuple[Entity | None, Entity | None
     """Remember the accounts that lose a manager, to check at the end that no private one is left without."""
     before = [old for old, new in pairs if isinstance(old, Assignment) and old != new]
     for account in view.managed(before):
-        view.work.to_manage.setdefault(account, _UNMANAGED)
+        view.work.to_manage.setdefault(account, UNMANAGED)

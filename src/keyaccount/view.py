@@ -45,7 +45,10 @@ def current_task() -> tuple[int, int, int | None]:
 
 @attrs.define(eq=False)
 class Work:
-    """An open unit of work: what a transaction, or a single call, does to the storage."""
+    """An open unit of work: what a transaction, or a single call, does to the storage.
+
+    `joined` says that it is a transaction, in which more calls may follow.
+    """
 
     unit: StorageUnit
     act: Act
@@ -54,6 +57,7 @@ class Work:
     lake: Lake | None = None
     request: Request | None = None
     replays: bool = False
+    joined: bool = False
     closed: bool = False
     owner: tuple[int, int, int | None] = attrs.field(factory=current_task)
     to_manage: dict[str, str] = attrs.field(factory=dict)
