@@ -14,6 +14,7 @@ from keyaccount.facts import Facts, gather
 from keyaccount.model.activities import Activity
 from keyaccount.model.contacts import Contact, Position
 from keyaccount.model.entity import Entity
+from keyaccount.model.groups import KeyAccountStatus
 from keyaccount.model.notes import ServiceNote
 from keyaccount.model.organisations import ADDRESS_RANK, Address, Organisation
 from keyaccount.model.organogram import User
@@ -72,8 +73,9 @@ class Match(Result):
 class BusinessCard(Result):
     """All that matters about a contact or an organisation in one moment.
 
-    `contact` and `organisation` are the records (None where the card is about the other alone). `others` are further
-    matches of a caller's number, in order.
+    `contact` and `organisation` are the records (None where the card is about the other alone). `status` is what the
+    organisation is among the key accounts: candidate, key, former, or None. `others` are further matches of a caller's
+    number, in order.
     """
 
     name: str
@@ -93,6 +95,7 @@ class BusinessCard(Result):
     next_follow_up: Activity | None
     number: str | None = None
     others: tuple[Match, ...] = ()
+    status: str | None = None
 
     also = ("must_stop",)
 
@@ -158,7 +161,7 @@ def card(
     facts = gather(view, on, contacts=_given(contact), organisations=_given(organisation))
     _must_be_there(facts, contact, organisation)
     subject = facts.subject(contact, organisation)
-    last, next_follow_up, by, whom = _activities(view, contact, organisation, on)
+    last, next_follow_up, by, whom, status = _activities(view, contact, organisation, subject.organisation_id, on)
     person = facts.contacts.get(contact or "")
     account = facts.organisations.get(subject.organisation_id or "")
     who, deputy = facts.looked_after(contact, subject.organisation_id)
@@ -185,6 +188,7 @@ def card(
         notes=seen(view, providers, facts, subject, context),
         last_contact=None if last is None else told(view, last, by, whom),
         next_follow_up=next_follow_up,
+        status=status,
     )
 
 
@@ -238,15 +242,24 @@ def last_contact_query(view: View, on: date, **on_whom: Any) -> Query:
 
 
 def _activities(
-    view: View, contact: str | None, organisation: str | None, on: date
-) -> tuple[Activity | None, Activity | None, User | None, Contact | None]:
-    """Read the last contact and the next follow-up: with the contact, for the organisation, whichever is asked."""
+    view: View, contact: str | None, organisation: str | None, account: str | None, on: date
+) -> tuple[Activity | None, Activity | None, User | None, Contact | None, str | None]:
+    """Read the last contact and the next follow-up: with the contact, for the organisation, whichever is asked.
+
+    Also what the account is among the key accounts, by the status that began last.
+    """
     whom: dict[str, Any] = {} if contact is None else {"contact_ids": contact}
     if organisation is not None:
         whom["organisation_id"] = organisation
-    latest, following = view.gather(
+    latest, following, statuses = view.gather(
         last_contact_query(view, on, **whom),
         view.query(Activity, **whom, open=True, order=("follow_up_on", "id"), limit=1),
+        view.query(
+            KeyAccountStatus,
+            organisation_id=one_of(_given(account)),
+            valid_from=at_most(on),
+            valid_until=at_least(on),
+        ),
     )
     last = cast("Activity | None", latest[0] if latest else None)
     follow_up = cast("Activity | None", following[0] if following else None)
@@ -255,7 +268,9 @@ def _activities(
         view.query(Contact, id=one_of(list(last.contact_ids[:1]) if last else [])),
     )
     by = cast("User | None", users[0] if users else None)
-    return last, follow_up, by, cast("Contact | None", contacts[0] if contacts else None)
+    current = max(cast("list[KeyAccountStatus]", statuses), key=lambda row: (by_start(row), row.id), default=None)
+    status = None if current is None else current.status
+    return last, follow_up, by, cast("Contact | None", contacts[0] if contacts else None), status
 
 
 def _held(facts: Facts, position: Position) -> Held:
