@@ -155,7 +155,7 @@ def _check(file: str, *, as_json: bool) -> tuple[int, str]:
 
 
 def _finding(found: Finding) -> str:
-    return printable(f"{found.kind} {found.id}: {found.what}") + "\n"
+    return "\n".join(wrapped(printable(f"{found.kind} {found.id}: {found.what}"), "  ")) + "\n"
 
 
 def _exchanged(given: argparse.Namespace) -> str:

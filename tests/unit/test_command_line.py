@@ -202,3 +202,14 @@ def test_a_reader_that_has_seen_enough_is_no_failure(tmp_path: Path) -> None:
     if Path("/dev/full").exists():
         ran = _run(tmp_path, "$ka demo > /dev/full")
         assert (ran.returncode, ran.stderr) == (2, b"the answer cannot be written: No space left on device\n")
+
+
+def test_findings_keep_to_the_terminal_s_width(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A finding about a record with a long id goes over several lines of at most 100 columns."""
+    file = str(tmp_path / "a.sqlite")
+    with ka.open(file) as book:
+        book.trusted("test").put(ka.Contact("x" * 200, name="X"))
+    assert main(["check", file]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert "".join(line.strip() for line in lines).startswith(f"Contact {'x' * 200}: has no position")
