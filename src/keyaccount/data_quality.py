@@ -243,15 +243,19 @@ def _is_covered(
     found = False
     while at is not None and at in accounts:
         if at in known:
-            found = known[at]
+            found = known[at] or _covers(terms.get(at, ()), on)
             break
         known[at] = False  # a mark, so that damaged data with a cycle ends the walk
         path.append(at)
         at = accounts[at].parent_id
     for one in reversed(path):
         known[one] = found
-        found = found or any(term.covers and term.first <= on for term in terms.get(one, ()))
+        found = found or _covers(terms.get(one, ()), on)
     return known.get(id, False)
+
+
+def _covers(terms: Iterable[Term], on: date) -> bool:
+    return any(term.covers and term.first <= on for term in terms)
 
 
 def _risk(terms: Iterable[Term], absent: Iterable[str], on: date) -> str | None:

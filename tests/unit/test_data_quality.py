@@ -105,6 +105,19 @@ def test_accounts_without_a_manager() -> None:
     assert [ids[0] for _, ids, _ in found] == ["below", "deputy", "ended", "future", "orphan"]
 
 
+@pytest.mark.parametrize("names", [("a", "b", "c"), ("c", "b", "a")])
+def test_every_subsidiary_of_a_covered_parent_is_covered(names: tuple[str, str, str]) -> None:
+    """Whichever of the subsidiaries is looked at first, the others are covered too, and what lies below them."""
+    found = flaws(
+        ka.Organisation("m", name="M"),
+        ka.Assignment("covers", "carla", "m", covers_subsidiaries=True),
+        *(ka.Organisation(name, name=name, parent_id="m") for name in names),
+        *(ka.Organisation(f"{name}-z", name=name, parent_id=name) for name in names),
+        sort="account without manager",
+    )
+    assert found == []
+
+
 def test_a_chain_of_thousands() -> None:
     """A chain of 5,000 organisations gives an answer."""
     chain = [ka.Organisation(f"o{n:04}", name=f"{n}", parent_id=f"o{n - 1:04}" if n else None) for n in range(5_000)]
