@@ -928,6 +928,11 @@ def test_vacant_roles_are_told_for_readable_customers(world: World) -> None:
     assert [v.organisation.id for v in vacant(on=TODAY + DAY)] == ["acme", "acme-at"]
     assert [v.organisation.id for v in world.desk("volker").people.vacant_roles(on=TODAY + DAY)] == ["acme"]
     assert len(world.desk("max").people.vacant_roles()) == 0
+    world.put(
+        ka.Organisation("unsaid", name="aaa", relationships=()),
+        ka.Organisation("s", name="S", relationships=("supplier",)),
+    )
+    assert [v.organisation.id for v in vacant()] == ["unsaid", "acme-at"], "who does not say what it is is a customer"
 
 
 HOSTILE = 'x"]; click n0 "javascript:alert(1)" %%{init: {}}%% <script>alert(1)</script> `a` #quot; --> [[n1]] & {{b}}'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, time
+from typing import cast
 
 import attrs
 
@@ -16,11 +17,12 @@ from keyaccount.mailing import Vips, vips_of
 from keyaccount.model.contacts import Contact, ContactRole, Position
 from keyaccount.model.organisations import Organisation
 from keyaccount.model.rights import Assignment
-from keyaccount.queries import at_least, at_most, one_of
+from keyaccount.queries import at_least, at_most, is_none, one_of
 from keyaccount.responsible import Responsible
 from keyaccount.results import Result, Rows
 from keyaccount.searching import by_id_or_alias, or_alias
 from keyaccount.spans import by_start
+from keyaccount.values import fold
 from keyaccount.view import by_id, readers
 
 
@@ -149,7 +151,11 @@ class People(Appointments):
                 Position, role=one_of([r.id for r in roles]), valid_from=at_most(day), valid_until=at_least(day)
             )
             filled = {(p.organisation_id, p.role) for p in held}
-            customers = view.find(Organisation, relationships="customer", order="name")
+            said, unsaid = view.gather(
+                view.query(Organisation, relationships="customer"), view.query(Organisation, relationships=is_none)
+            )
+            everyone = cast("list[Organisation]", [*said, *unsaid])  # who does not say what it is counts as a customer
+            customers = sorted(everyone, key=lambda row: (fold(row.name), row.id))
             return Vacancies(tuple(Vacancy(o, r) for o in customers for r in roles if (o.id, r.id) not in filled))
 
     def org_chart(self, organisation: str, *, on: date | None = None) -> OrgChart:
