@@ -128,6 +128,7 @@ def told() -> list[Any]:
         ka.Period.year(2026),
         ka.Money("12.5", "EUR"),
         ka.ComputedNote("x"),
+        desk.notes_for(organisations=["acme"], context="documents"),
         *(office.find(kind.cls) for kind in KINDS.values()),
     ]
     calls = (
@@ -416,3 +417,30 @@ def test_an_acknowledged_note_says_so(*, must: bool) -> None:
         desk.service_notes.acknowledge("n")
         assert desk.notes(organisation="acme", context="crm")[0].acknowledged
         assert not book.desk("carla").notes(organisation="acme", context="crm")[0].acknowledged
+
+
+@pytest.mark.parametrize("backend", ["pandas", "polars", "pyarrow"])
+def test_the_notes_of_a_whole_run(backend: Any) -> None:
+    """`notes_for` is a mapping, and an answer like the others: as JSON, as a table of all notes, copied and escaped."""
+    with ka.open() as book:
+        office = book.trusted("test")
+        office.put(ka.Organisation("a", name="A"), ka.Organisation("b", name="B"), ka.Organisation("c", name="C"))
+        office.put(
+            ka.ServiceNote("n", "a", text="<b>"), ka.ServiceNote("m", "a", text="x"), ka.ServiceNote("o", "b", text="y")
+        )
+        run = office.notes_for(organisations=["b", "a", "c"], context="crm")
+        alone = {id: office.notes(organisation=id, context="crm") for id in "bac"}
+    assert run == alone
+    assert list(run) == ["b", "a", "c"]
+    assert run.to_dict() == {id: notes.to_dict() for id, notes in alone.items()}
+    again = pickle.loads(pickle.dumps(run))  # noqa: S301 - our own
+    assert type(again) is type(run)
+    assert again == copy.deepcopy(run) == run
+    assert hash(again) == hash(run)
+    table = run.to_frame(backend)
+    asked = table["asked"].to_pylist() if backend == "pyarrow" else list(table["asked"])
+    assert (len(table), sorted(asked)) == (3, ["a", "a", "b"])
+    assert "&lt;b&gt;" in run._repr_html_()
+    assert "<b>" not in run._repr_html_()
+    with pytest.raises(ka.ValidationError, match="must be 'pandas'"):
+        run.to_frame("numpy")  # type: ignore[arg-type]
