@@ -69,9 +69,11 @@ def follow(rows: list[Any], lasts: dict[str, date | None]) -> dict[str, list[Any
     """Return the successors of each contract: those that name it, else the inferred one."""
     after: dict[str, list[Any]] = defaultdict(list)
     pools: dict[tuple[str, str], list[Any]] = defaultdict(list)
+    by_id = {row.id: row for row in rows}
     for row in rows:
         for id in row.predecessor_ids:
-            after[id].append(row)
+            if id not in by_id or by_id[id].starts_on <= row.starts_on:  # what starts later was not followed by it
+                after[id].append(row)
         if not row.predecessor_ids:
             pools[row.organisation_id, row.kind].append(row)
     inferred = {}

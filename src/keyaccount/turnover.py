@@ -214,7 +214,7 @@ def _without_idle_currencies(rows: list[Sums]) -> list[Sums]:
     live = {currency for one in rows for currency, units in one.amounts.items() if any(units)}
     for one in rows:
         own = {currency for currency, units in one.amounts.items() if any(units)}
-        kept = own or sorted(one.amounts.keys() & (live or (there if len(there) == 1 else set())))[:1]
+        kept = own or sorted(one.amounts.keys() & live)[:1]
         one.amounts = {currency: one.amounts[currency] for currency in kept}
     return rows
 
