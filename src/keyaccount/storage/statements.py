@@ -90,8 +90,8 @@ def _asked(shape: Shape, field: str, test: Test) -> tuple[Hashable, ...]:
         low, high = test.value
         return field, test.op, low is None, high is None
     if isinstance(shape, Pairs) and test.op in ("is", "one_of"):
-        return field, test.op, pairs_asked(shape, test)
-    return field, test.op
+        return field, test.op, pairs_asked(shape, test), test.op == "one_of" and len(test.value) == 1
+    return field, test.op, test.op in _OF_SEVERAL and len(test.value) == 1
 
 
 def _look_at_few(queries: Iterable[Query]) -> bool:
@@ -109,6 +109,7 @@ def _looks_at_few(query: Query) -> bool:
 
 
 _OF_SOME = ("one_of", "above")
+_OF_SEVERAL = (*_OF_SOME, "below", "dialled")
 
 
 def _picks(kind: Kind, field: str) -> bool:
