@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -163,8 +164,9 @@ def _refused(shape: Shape, test: Test, *, inner: bool) -> str | None:
         return None
     if test.op in ("between", "at_least", "at_most") and (shape.many or not _scalar(shape)):
         return "has no order; compare with a value"
-    values = test.value if test.op in ("one_of", "between") else (test.value,)
-    return next((reason for value in values if (reason := shape.operand(value))), None)
+    if test.op not in ("one_of", "between"):
+        return shape.operand(test.value)
+    return next((reason for value in test.value if (reason := shape.operand(value))), None)
 
 
 def ordering(kind: Kind, order: str | Iterable[str] | None) -> tuple[tuple[str, bool], ...]:
@@ -174,6 +176,16 @@ def ordering(kind: Kind, order: str | Iterable[str] | None) -> tuple[tuple[str, 
         return ()
     if not isinstance(names, tuple) or len(names) > 8:  # noqa: PLR2004 - nobody orders by more
         raise ValidationError.of(kind.name, "order", order, "must be a field, or a few")
+    return _ordering(kind, names) if all(type(name) is str for name in names) else _read_order(kind, names)
+
+
+@functools.lru_cache(1_000)
+def _ordering(kind: Kind, names: tuple[str, ...]) -> tuple[tuple[str, bool], ...]:
+    """Remember the orders that are asked for: few, and in each call."""
+    return _read_order(kind, names)
+
+
+def _read_order(kind: Kind, names: tuple[Any, ...]) -> tuple[tuple[str, bool], ...]:
     found = []
     for name in names:
         field = name.removeprefix("-") if isinstance(name, str) else name

@@ -115,6 +115,8 @@ class Dialect:
 
     def elsewhere(self, kind: str) -> Elsewhere | None:
         """Return where a kind's table is read, where that is somewhere else."""
+        if not self.sources:
+            return None
         return next((one for one in self.sources if one.kind == kind), None)
 
     def list_of(self, values: Iterable[str | int]) -> str:

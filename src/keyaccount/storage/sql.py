@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeAlias
 
 from keyaccount.catalogue import Kind
-from keyaccount.codec import moment, reader_of, written
+from keyaccount.codec import moment, reader_of, writer_of, written
 from keyaccount.queries import Key, Query, Test, Window
 from keyaccount.search import prepared
 from keyaccount.shapes import (
@@ -273,8 +273,10 @@ class Select:
         masked = rule is not None and link is not None and rule.masks(kind, link)
         bare, several = f"{at}.{_quoted(field)}" if masked else column, test.op == "one_of"
 
+        normal, kept = shape.normal, _keeper(shape)
+
         def compared(value: Any) -> list[Any]:
-            return [_compared(shape, one) for one in (value if several else (value,))]
+            return [kept(normal(one)) for one in (value if several else (value,))]
 
         equal = self._one_of(bare, number, compared, whole=is_whole(shape))
         return f"{equal} AND {rule.reachable(link, bare)}" if masked and rule and link else equal
@@ -301,7 +303,7 @@ class Select:
         )
 
     def _within(self, column: str, shape: Shape, number: int) -> str:
-        kept = functools.partial(_kept, shape)
+        kept = _keeper(shape)
         inside = " AND ".join(
             f"{column} {sign} {self._operand(number, _after(bound, kept))}" for sign, bound in self._bounds(number)
         )
@@ -479,9 +481,9 @@ def _kept(shape: Shape, value: Any) -> Any:
     return shape.key(value) if isinstance(shape, Text) else written(shape, value)
 
 
-def _compared(shape: Shape, value: Any) -> Any:
-    """Return a value that is asked for as the column holds it."""
-    return _kept(shape, shape.normal(value))
+def _keeper(shape: Shape) -> Callable[[Any], Any]:
+    """Return how a value that is there is written as the column that is compared holds it."""
+    return shape.key if isinstance(shape, Text) else writer_of(shape)
 
 
 def _listed_pairs(wanted: Iterable[Sequence[str]]) -> str:

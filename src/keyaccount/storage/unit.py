@@ -122,7 +122,8 @@ class SQLUnit:
             for found in self._run(statement(queries, given, self._dialect), given):
                 number, row = unpacked(found, self._dialect)
                 rows[number].append(row)
-            return [_arranged(query, entities(query.kind, some)) for query, some in zip(queries, rows, strict=True)]
+            asked = zip(queries, rows, strict=True)
+            return [_arranged(query, entities(query.kind, some)) if some else [] for query, some in asked]
 
     def totals(
         self,
