@@ -122,7 +122,7 @@ class Dialect:
     def list_of(self, values: Iterable[str | int]) -> str:
         """Write texts or whole numbers as one parameter."""
         if not self.arrays:
-            return json.dumps(list(values), ensure_ascii=False)
+            return _json(list(values))
         return f"{{{','.join(_in_array(value) for value in values)}}}"
 
     def index(self, name: str) -> str:
@@ -164,6 +164,9 @@ class Dialect:
             for table, select in named.items()
             if any(table in part for part in parts)
         ]
+
+
+_json = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def _in_array(value: str | int) -> str:
