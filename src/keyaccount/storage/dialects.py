@@ -125,6 +125,11 @@ class Dialect:
             return _json(list(values))
         return f"{{{','.join(_in_array(value) for value in values)}}}"
 
+    def rough(self, kind: str) -> frozenset[str]:
+        """Return the fields of a kind on which conditions are finished on the rows."""
+        there = self.elsewhere(kind)
+        return frozenset() if there is None else there.rough
+
     def index(self, name: str) -> str:
         """Return an index's name as it stands where it is made; one that is too long ends in a digest of itself."""
         whole = f"{self.prefix}{name}"

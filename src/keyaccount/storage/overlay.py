@@ -84,13 +84,9 @@ class OverlayUnit(SQLUnit):
 
     def _roughly(self, query: Query) -> Query:
         """Return a query whose answer holds all rows of another's: without a page where SQL cannot say which."""
-        rough = self._rough(query.kind)
+        rough = self._reading.rough(query.kind.name)
         fields = [field for field, _ in (*query.where, *query.order)]
         return query if rough.isdisjoint(fields) else attrs.evolve(query, order=(), limit=None, after=None)
-
-    def _rough(self, kind: Kind) -> frozenset[str]:
-        elsewhere = self._reading.elsewhere(kind.name)
-        return frozenset() if elsewhere is None else elsewhere.rough
 
     def _records(self, kind: Kind, rows: Iterable[Sequence[Any]]) -> list[Entity]:
         elsewhere = self._reading.elsewhere(kind.name)
@@ -108,7 +104,7 @@ class OverlayUnit(SQLUnit):
         """Total what a reader may see of a query: in the database, save where it cannot be exact."""
         check_totals(query.kind, by, windows, sums, extremes)
         fields = {field for field, _ in query.where} | {*by, *sums, *extremes} | {window.field for window in windows}
-        if self._rough(query.kind).isdisjoint(fields):
+        if self._reading.rough(query.kind.name).isdisjoint(fields):
             return super().totals(query, by, windows, sums=sums, extremes=extremes)
         found = self.find(attrs.evolve(query, order=(), limit=None, after=None))
         return grouped(query.kind, found, by, windows, sums=sums, extremes=extremes)

@@ -199,9 +199,9 @@ class Select:
     # -- conditions
 
     def _where(self, kind: Kind, at: str, *, paged: bool = True, permitted: bool = True) -> str:
-        parts = [self._meets(kind, at, number) for number in range(len(self.query.where))]
-        if self._elsewhere is not None:
-            parts += [part for field, test in self.query.where if (part := self._by_key(at, field, test)) is not None]
+        numbers = range(len(self.query.where))
+        parts = [self._meets(kind, at, number) for number in numbers]
+        parts += [part for number in numbers if (part := self._by_key(at, number)) is not None]
         if self._restriction is not None:
             parts += [self._permits(kind, at)] if permitted else []
             within = self._restriction.within(kind, at, self.query.right)
@@ -254,17 +254,19 @@ class Select:
             return self._within_amount(kind, at, number)
         return self._within(column, shape, number)
 
-    def _by_key(self, at: str, field: str, test: Test) -> str | None:
+    def _by_key(self, at: str, number: int) -> str | None:
         """Ask once more for keys as the host holds them, so that its own index finds them."""
-        there = self._elsewhere
+        field, test = self.query.where[number]
+        there, several = self._elsewhere, test.op == "one_of"
         if there is None or test.op not in ("is", "one_of") or field not in (*there.numbers, *there.texts):
             return None
-        wanted = [test.value] if test.op == "is" else list(test.value)
-        if field in there.texts:
-            return self._among(f'{at}."{field}#"', self.bind(self.dialect.list_of(map(sound, wanted))))
-        numbers = [int(key) for key in wanted if is_number(key)]
-        found = self._among(f'{at}."{field}#"', self.bind(self.dialect.list_of(numbers)), whole=True)
-        return found if numbers else self.dialect.false
+        whole, column = field in there.numbers, f'{at}."{field}#"'
+
+        def keys(value: Any) -> list[Any]:
+            wanted = value if several else (value,)
+            return [int(key) for key in wanted if is_number(key)] if whole else list(wanted)
+
+        return self._among(column, self._operands(number, keys), whole=whole)
 
     def _equals(self, kind: Kind, at: str, number: int, column: str) -> str:
         """Compare with a value, or several; of a reference that may be masked the bare column, which has an index."""

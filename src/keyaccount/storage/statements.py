@@ -74,7 +74,7 @@ def _form(queries: Sequence[Query], dialect: Dialect) -> Hashable | None:
     """Return all that the text of a statement depends on; None where the values themselves decide about the text."""
     found = []
     for query in queries:
-        if query.text is not None or dialect.elsewhere(query.kind.name) is not None:
+        if query.text is not None or any(field in dialect.rough(query.kind.name) for field, _ in query.where):
             return None
         where = tuple(_asked(query.kind.shapes[field], field, test) for field, test in query.where)
         place = None if query.after is None else tuple(rank for rank, _ in query.after[:-1])
