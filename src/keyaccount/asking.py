@@ -74,6 +74,7 @@ def dialled(keys: Iterable[str]) -> Test:
 
 
 CLOSURES = ("above", "below")
+_INNER = ("dialled", *CLOSURES)
 
 
 @attrs.frozen
@@ -156,7 +157,7 @@ def conditions(kind: Kind, given: Mapping[str, Any], *, inner: bool = False) -> 
 
 
 def _refused(shape: Shape, test: Test, *, inner: bool) -> str | None:
-    if test.op in ("dialled", *CLOSURES):
+    if test.op in _INNER:
         return None if inner else "cannot be asked here"
     if isinstance(shape, Many) and not shape.sought:
         return "cannot be asked for"
