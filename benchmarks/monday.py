@@ -135,6 +135,8 @@ JOBS: dict[str, Job] = {
     "overdue": (lambda desk: desk.billing.overdue(on=ON), overdue, ByHand.overdue, METRIC),
 }
 """What is asked of a desk, how its answer is put beside the hand-written one, that one, and the target."""
+READ = ("growth", "order decline", "days since contact")
+"""Those that answer with a figure for each account, which is filled when somebody looks at it: also with all looked at."""
 
 
 # ---- measuring -------------------------------------------------------------------------------------------------------
@@ -207,6 +209,9 @@ def measure_desks(path: Path, size: int, wanted: Callable[[str], bool], note: Ca
                     assert told(ask(desk)) == by_hand(hand), f"{job}, {name}: they differ"
                     own, other = medians(lambda: ask(desk), lambda: by_hand(hand))  # noqa: B023
                     note(job, name, size, own, other, target=target)
+                    if job in READ:
+                        read = medians(lambda: told(ask(desk)), lambda: by_hand(hand))  # noqa: B023
+                        note(f"{job}, all read", name, size, *read)
             if wanted("records"):
                 figures = desk.portfolio.growth(on=ON)
                 account = figures[len(figures) // 2].part or ""

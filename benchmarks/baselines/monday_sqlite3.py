@@ -19,6 +19,8 @@ from baselines import monday_formulas
 from baselines.monday_formulas import Summed, back
 
 WITHIN, QUIET = 60, 90
+_WEIGHTED = 16
+"""Where a row of the health check holds its weighted pipeline."""
 MONTHS = "January February March April May June July August September October November December".split()
 
 ALL = "SELECT id, name FROM organisation WHERE relationships IN ('[]', '[\"customer\"]')"
@@ -80,8 +82,7 @@ class ByHand:
         self.on, self.me, self.readable = on, me, readable
 
     def _ask(self, sql: str, word: str = "AND", **given: str) -> sqlite3.Cursor:
-        own = self.readable.replace("id, name", "id", 1)
-        of = "" if self.me is None else f"{word} organisation_id IN ({own})"
+        of = f"{word} organisation_id IN ({self.readable.replace('id, name', 'id', 1)})"
         return self.connection.execute(sql.format(of=of), {"on": self.on.isoformat(), "me": self.me, **given})
 
     def billed(self) -> list[Summed]:
@@ -163,7 +164,9 @@ class ByHand:
             late = sorted(overdue[id], key=lambda row: (row[2], row[0]))
             sums, rest = (billed.get(id), ordered.get(id)), (due[id], expired[id], late, deals[id], promises[id])
             rows.append(self._row(_Around(id, name, *sums, *rest, met.get(id)), done))
-        return sorted(rows, key=lambda row: (-row[2], row[0]))
+        shown = _adding_up([row[_WEIGHTED] for row in rows])
+        whole = [(*row[:_WEIGHTED], one, *row[_WEIGHTED + 1 :]) for row, one in zip(rows, shown, strict=True)]
+        return sorted(whole, key=lambda row: (-row[2], row[0]))
 
     def _contracts(self) -> tuple[dict[str, list[Any]], dict[str, list[Any]]]:
         due, expired = defaultdict(list), defaultdict(list)
@@ -194,7 +197,7 @@ class ByHand:
             [(one[1], one[0], one[3], one[4], done.get(one[1])) for one in due],
             [(one[1], one[0], one[3]) for one in expired],
             sum(row[3] for row in late), max(((self.on - row[2]).days for row in late), default=0),
-            tuple(row[0] for row in late), len(deals), value, round(weighted / 100) * 100,
+            tuple(row[0] for row in late), len(deals), value, weighted,
             [row[0] for row in stale], met and met[1:], [row[0] for row in promises],
         )  # fmt: skip
         return (*row, list(self._steps(of, decline, stale, done)))
@@ -221,7 +224,7 @@ class ByHand:
         if decline[1]:
             season = "; the season's, as last year" if decline[2] else ""
             month = MONTHS[back(self.on.replace(day=1), 2).month - 1]
-            yield "decline", f"schedule a call: orders {round(-decline[0] * 100):+d} % against {month}{season}", (id,)
+            yield "decline", f"schedule a call: orders {_fallen(decline[0])} against {month}{season}", (id,)
         for one, _, title, _, _, _, day in stale:
             since = f"expected {_days((self.on - date.fromisoformat(day)).days)} ago"
             yield "opportunity", f"update {title}: {since}", (one,)
@@ -231,11 +234,30 @@ class ByHand:
             yield "contact", f"get in touch: last contact {_days(met[1])} ago", (met[2],)
 
 
+def _adding_up(amounts: list[Fraction | int]) -> list[int]:
+    """Round to cents so that what is shown adds up to its rounded sum: the largest remainders are rounded up."""
+    cents = [amount / 100 if isinstance(amount, Fraction) else Fraction(amount, 100) for amount in amounts]
+    floors = [one.numerator // one.denominator for one in cents]
+    missing = round(sum(cents)) - sum(floors)
+    ranked = sorted((n for n, one in enumerate(cents) if one), key=lambda n: (floors[n] - cents[n], -cents[n], n))
+    for n in ranked[:missing]:
+        floors[n] += 1
+    return [one * 100 for one in floors]
+
+
 def _grouped(rows: Any) -> defaultdict[str, list[Any]]:
     found: defaultdict[str, list[Any]] = defaultdict(list)
     for row in rows:
         found[row[1]].append(row)
     return found
+
+
+def _fallen(share: Fraction) -> str:
+    """Write a decline above the limit: in tenths of a percent where whole ones would read as the limit."""
+    if round(share * 100) > monday_formulas.LIMIT * 100:
+        return f"-{round(share * 100)} %"
+    tenths = max(round(share * 1000), 201)
+    return f"-{tenths // 10}.{tenths % 10} %"
 
 
 def _days(count: int) -> str:

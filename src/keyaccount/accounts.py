@@ -18,7 +18,7 @@ from keyaccount.model.groups import GroupMembership, KeyAccountStatus
 from keyaccount.model.organisations import Organisation
 from keyaccount.model.organogram import User
 from keyaccount.model.rights import KEY_ACCOUNT_MANAGER, Assignment
-from keyaccount.responsible import leading, responsible
+from keyaccount.responsible import Known, leading, responsible
 from keyaccount.spans import in_force
 
 KEY_ACCOUNTS = "key accounts"
@@ -38,7 +38,7 @@ class Accounts:
     `once_users` are the users as if each were active: who managed an account then may have left since.
     """
 
-    organisations: Mapping[str, Organisation] = attrs.field(factory=dict)
+    organisations: Mapping[str, Known] = attrs.field(factory=dict)
     users: Mapping[str, User] = attrs.field(factory=dict)
     once_users: Mapping[str, User] = attrs.field(factory=dict)
     tiers: Mapping[str, str] = attrs.field(factory=dict)
@@ -49,7 +49,7 @@ class Accounts:
     @classmethod
     def of(
         cls,
-        organisations: Iterable[Organisation] = (),
+        organisations: Iterable[Known] = (),
         *,
         users: Iterable[User] = (),
         assignments: Iterable[Assignment] = (),
@@ -105,8 +105,8 @@ class Accounts:
         """Say whether several users manage an account on a day."""
         return len({row.user_id for row in self.assignments.get(account, ()) if in_force(row, day)}) > 1
 
-    def _chain(self, account: str) -> list[Organisation]:
-        found: dict[str, Organisation] = {}
+    def _chain(self, account: str) -> list[Known]:
+        found: dict[str, Known] = {}
         at: str | None = account
         while at is not None and at not in found and (row := self.organisations.get(at)) is not None:
             found[at] = row
@@ -146,7 +146,10 @@ class Accounts:
         row = self.organisations.get(account)
         if row is None:
             return None
-        return row.sector if by == "sector" else row.country
+        if by == "sector":
+            return row.sector
+        assert isinstance(row, Organisation)  # noqa: S101 - read whole where it is split by country
+        return row.country
 
 
 NOBODY = Accounts()

@@ -6,10 +6,10 @@ import base64
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import attrs
 
@@ -84,6 +84,9 @@ class Query:
     `where` are conditions by field, all of which must hold. `reader` restricts to what it may read (None: a trusted
     desk), and to accounts and contacts it holds `right` on. `text` searches, best match first. `order` are fields,
     descending where True; ties go by id. `after` is the place of the last row seen.
+
+    `latest` are two fields, a reference and a day or moment: of all rows that meet the conditions and share the former,
+    only those with the latest of the latter answer. Rows that hold nothing in either are none of them.
     """
 
     kind: Kind
@@ -94,11 +97,17 @@ class Query:
     order: tuple[tuple[str, bool], ...] = ()
     limit: int | None = None
     after: Key | None = None
+    latest: tuple[str, str] | None = None
 
     @property
     def asks_nothing(self) -> bool:
         """Whether no row can answer: none is wanted, or one of no values at all."""
         return self.limit == 0 or any(test.op in _OF_SEVERAL and not test.value for _, test in self.where)
+
+    @property
+    def is_arranged(self) -> bool:
+        """Whether somebody asked for an order, or for a page, which needs one."""
+        return bool(self.order) or self.limit is not None or self.after is not None or self.text is not None
 
 
 _OF_SEVERAL = ("one_of", "above", "below", "dialled")
@@ -117,18 +126,51 @@ class Window:
     end: date | None = None
 
 
+def _names(fields: Iterable[str]) -> tuple[str, ...]:
+    return tuple(fields)
+
+
+def _spans(windows: Iterable[Window]) -> tuple[Window, ...]:
+    return tuple(windows)
+
+
 @attrs.frozen
-class Total:
+class Totals:
+    """What is to be totalled of a query's rows: grouped by some fields, or all together where there are none.
+
+    Each of the `windows` is a column: how many rows lie in it, unless they are not to be `counted`, and the exact sums
+    of the fields `sums` over them. `lows` and `highs` are fields of which the lowest or highest value is wanted, over
+    all rows.
+    """
+
+    by: tuple[str, ...] = attrs.field(default=(), converter=_names)
+    windows: tuple[Window, ...] = attrs.field(default=(), converter=_spans)
+    sums: tuple[str, ...] = attrs.field(default=(), converter=_names)
+    lows: tuple[str, ...] = attrs.field(default=(), converter=_names)
+    highs: tuple[str, ...] = attrs.field(default=(), converter=_names)
+    counted: bool = True
+
+    @property
+    def fields(self) -> set[str]:
+        """The fields that are looked at."""
+        return {*self.by, *self.sums, *self.lows, *self.highs, *(window.field for window in self.windows)}
+
+
+COUNTED = Totals()
+"""How many rows there are, and nothing else."""
+
+
+class Total(NamedTuple):
     """What the rows that share the values of the grouping fields come to.
 
     `count` is the number of all of them. `counts` and `sums` have one place for each window asked for, and without
-    windows a single one for everything; `sums` holds there one exact number for each field summed. `lows` and `highs`
-    have one place for each field whose extremes were asked for: None where no row holds anything, and where an open
-    start or end is the extreme.
+    windows a single one for everything; `sums` holds there one exact number for each field summed. There are no
+    `counts` where they were not asked for. `lows` and `highs` have one place for each field of which that was asked
+    for: None where no row holds anything, and where an open start is the lowest or an open end the highest.
     """
 
     key: tuple[Any, ...]
-    count: int
+    count: int  # type: ignore[assignment]  # which hides tuple.count
     counts: tuple[int, ...] = ()
     sums: tuple[tuple[int, ...], ...] = ()
     lows: tuple[Any, ...] = ()
@@ -199,21 +241,15 @@ def _read_order(kind: Kind, names: tuple[Any, ...]) -> tuple[tuple[str, bool], .
     return tuple(found)
 
 
-def check_totals(
-    kind: Kind,
-    by: Collection[str],
-    windows: Sequence[Window] = (),
-    sums: Collection[str] = (),
-    extremes: Collection[str] = (),
-) -> None:
+def check_totals(kind: Kind, asked: Totals) -> None:
     """Refuse what cannot be totalled, with every mistake; each adapter asks here before it answers."""
     problems = [
-        *_refused_fields(kind, by, groups, "has no order to group by"),
-        *_refused_fields(kind, [w.field for w in windows], _dated, "holds no days or moments"),
-        *_refused_fields(kind, sums, lambda shape: shape.adds_up, "cannot be added up exactly"),
-        *_refused_fields(kind, extremes, _compares, "has no lowest and highest"),
+        *_refused_fields(kind, asked.by, groups, "has no order to group by"),
+        *_refused_fields(kind, [w.field for w in asked.windows], _dated, "holds no days or moments"),
+        *_refused_fields(kind, asked.sums, lambda shape: shape.adds_up, "cannot be added up exactly"),
+        *_refused_fields(kind, dict.fromkeys((*asked.lows, *asked.highs)), _compares, "has no lowest and highest"),
     ]
-    for window in windows:
+    for window in asked.windows:
         shape = kind.shapes.get(window.field)
         if shape is not None and _dated(shape):
             given = [border for border in (window.start, window.end) if border is not None]
@@ -221,6 +257,13 @@ def check_totals(
             problems += [
                 Problem(kind.name, window.field, shown(border), reason) for border, reason in borders if reason
             ]
+    if problems:
+        raise ValidationError(problems)
+
+
+def check_fields(kind: Kind, fields: Collection[str]) -> None:
+    """Refuse what is no field of a kind, with every mistake; each adapter asks here before it answers."""
+    problems = list(_refused_fields(kind, fields, lambda _: True, ""))
     if problems:
         raise ValidationError(problems)
 

@@ -7,8 +7,9 @@ from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from fractions import Fraction
+from functools import partial
 from itertools import islice
-from typing import Literal, Unpack
+from typing import Literal, NamedTuple, Unpack
 
 import attrs
 
@@ -54,8 +55,24 @@ class Contacted(Result):
     days: int
 
 
+class Met(NamedTuple):
+    """A contact in both directions, read as columns: what its activity says of it."""
+
+    id: str
+    organisation_id: str | None
+    contact_ids: tuple[str, ...]
+    kind: str
+    at: datetime | None
+    by_id: str | None
+
+    @property
+    def two_way(self) -> bool:
+        """It was read because it is."""
+        return True
+
+
 def last_contacts(
-    activities: Iterable[Activity],
+    activities: Iterable[Activity | Met],
     *,
     on: date,
     per: Per = "account",
@@ -93,14 +110,14 @@ def _held(positions: Iterable[Position]) -> dict[str, list[Position]]:
     return held
 
 
-def _accounts_of(row: Activity, held: Mapping[str, list[Position]], day: date) -> tuple[str, ...]:
+def _accounts_of(row: Activity | Met, held: Mapping[str, list[Position]], day: date) -> tuple[str, ...]:
     if row.organisation_id is not None:
         return (row.organisation_id,)
     holding = (position for contact in row.contact_ids for position in held.get(contact, ()))
     return tuple(dict.fromkeys(one.organisation_id for one in holding if in_force(one, day)))
 
 
-def _subjects(row: Activity, per: Per, question: Question, accounts: tuple[str, ...]) -> Iterable[str]:
+def _subjects(row: Activity | Met, per: Per, question: Question, accounts: tuple[str, ...]) -> Iterable[str]:
     asked = [account for account in accounts if question.asks_for(account, question.on)]
     if per == "contact":
         return row.contact_ids if asked or question.group is None else ()
@@ -112,7 +129,7 @@ def _subjects(row: Activity, per: Per, question: Question, accounts: tuple[str, 
 
 
 def days_since_contact(
-    activities: Iterable[Activity],
+    activities: Iterable[Activity | Met],
     *,
     on: date,
     per: Per = "account",
@@ -130,7 +147,8 @@ def days_since_contact(
     found = last_contacts(activities, on=on, per=per, positions=positions, zone=zone, **options)
     names = sorted(found.keys() | _known(question, per))
     whole = _talked_to(names, found, question, per)
-    return Figures(tuple(_since(name, found.get(name), question, per) for name in names), whole)
+    rows = (Figure.later(name, partial(_since, name, found.get(name), question, per)) for name in names)
+    return Figures(tuple(rows), whole)
 
 
 def _known(question: Question, per: Per) -> set[str]:

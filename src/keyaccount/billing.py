@@ -14,7 +14,7 @@ import attrs
 from keyaccount.calendars import Period
 from keyaccount.evidence import Excluded
 from keyaccount.figures import rounded, rounded_together, shown_in_order
-from keyaccount.model.commerce import Invoice
+from keyaccount.model.commerce import Invoice, Payment, left_of
 from keyaccount.money import Money
 from keyaccount.questions import Options, Question
 from keyaccount.ratios import OVERLAP
@@ -86,7 +86,7 @@ class Ageing(Rows[Aged]):
     remarks: tuple[str, ...] = ()
 
 
-def overdue(invoices: Iterable[Invoice], *, on: date, **options: Unpack[Options]) -> OverdueInvoices:
+def overdue(invoices: Iterable[Invoice | Bill], *, on: date, **options: Unpack[Options]) -> OverdueInvoices:
     """Return the invoices that are overdue on a day: from the day after `due_on`, while something is open.
 
     What is open is gross less what was paid up to the day. Disputed ones are in the list, marked. Amounts are in their
@@ -109,7 +109,7 @@ def overdue(invoices: Iterable[Invoice], *, on: date, **options: Unpack[Options]
     return OverdueInvoices(tuple(row for rows in accounts for row in rows), on, undated)
 
 
-def ageing(invoices: Iterable[Invoice], *, on: date, **options: Unpack[Options]) -> Ageing:
+def ageing(invoices: Iterable[Invoice | Bill], *, on: date, **options: Unpack[Options]) -> Ageing:
     """Return what is open on a day by account and currency, the overdue by how long: 1-30, 31-60, 61-90, over 90 days.
 
     What rows show adds up to what the totals show.
@@ -138,26 +138,58 @@ def ageing(invoices: Iterable[Invoice], *, on: date, **options: Unpack[Options])
     )
 
 
+class Bill(NamedTuple):
+    """An invoice or a credit note, read as columns: what is asked of one that may still be open."""
+
+    id: str
+    organisation_id: str
+    number: str | None
+    kind: str
+    issued_on: date | None
+    due_on: date | None
+    currency: str
+    net_units: int
+    gross: Money | None
+    payments: tuple[Payment, ...]
+    dunning_level: int
+    disputed: bool
+
+    def left_on(self, on: date) -> int:
+        """Return what was still to be paid at the end of a day, as `Invoice.left_on` does."""
+        return left_of(self._whole, self.payments, on) if self.payments else self._whole
+
+    @property
+    def is_credit(self) -> bool:
+        """Whether it is owed to the customer: a credit note, or an invoice below zero."""
+        return self.kind == "credit note" or self._whole < 0
+
+    @property
+    def _whole(self) -> int:
+        if self.gross is not None:
+            return self.gross.units
+        return -self.net_units if self.kind == "credit note" else self.net_units
+
+
 class _Open(NamedTuple):
     """A known invoice or credit note with something open; `days` is above 0 for what is overdue."""
 
-    invoice: Invoice
+    invoice: Invoice | Bill
     units: Fraction | int
     currency: str
     days: int
 
 
-def _open(invoices: Iterable[Invoice], question: Question) -> tuple[list[_Open], tuple[Excluded, ...]]:
+def _open(invoices: Iterable[Invoice | Bill], question: Question) -> tuple[list[_Open], tuple[Excluded, ...]]:
     on, rates = question.on, question.rates
     found, undated = [], []
     for invoice in invoices:
         issued = invoice.issued_on or date.min
         if issued > on or not question.asks_for(invoice.organisation_id, on):
             continue
-        left = invoice.open_amount_on(on)
-        if left.units:
-            units, currency = rates.convert(left.units, left.currency, issued), rates.target(left.currency)
-            aged = invoice.kind == "invoice" and left.units > 0
+        left = invoice.left_on(on)
+        if left:
+            units, currency = rates.convert(left, invoice.currency, issued), rates.target(invoice.currency)
+            aged = invoice.kind == "invoice" and left > 0
             days = (on - invoice.due_on).days if aged and invoice.due_on is not None else 0
             found.append(_Open(invoice, units, currency, days))
             if aged and invoice.due_on is None:

@@ -417,7 +417,7 @@ def _latest(view: View, on: date, field: str, ids: Sequence[str]) -> dict[tuple[
     """Read when the last contact with each of some contacts or organisations was, in one question."""
     if not ids:
         return {}
-    found = view.totals(last_contact_query(view, on, **{field: one_of(ids)}), (field,), extremes=("at",))
+    found = view.totals(last_contact_query(view, on, **{field: one_of(ids)}), (field,), highs=("at",))
     return {(field, one.key[0]): one.highs[0] for one in found}
 
 

@@ -9,9 +9,9 @@ from typing import Any, TypeVar, cast
 import attrs
 
 from keyaccount import attention, health, ledgers
+from keyaccount.billing import Bill
 from keyaccount.figures import Exchange, Rates
 from keyaccount.model.activities import Activity
-from keyaccount.model.commerce import Invoice
 from keyaccount.model.contracts import Contract
 from keyaccount.model.entity import Entity
 from keyaccount.model.rights import BreakGlass
@@ -30,9 +30,9 @@ def health_check(
     rates = Rates(asked.get("currency"), exchange)
     invoiced = ledgers.turnover(view, health.invoice_windows(on), "invoices", rates, again)
     ordered = ledgers.turnover(view, health.order_windows(on), "orders", rates, again)
-    contracts, overdue, renewals, deals, decided, promises, kept = view.gather(
+    overdue = ledgers.overdue(view, on)
+    contracts, renewals, deals, decided, promises, kept = view.gather(
         view.query(Contract),
-        ledgers.overdue(view, on),
         ledgers.renewals(view, on),
         *ledgers.deals(view, on),
         *ledgers.promised(view, on),
@@ -45,7 +45,7 @@ def health_check(
         invoiced=ledgers.of_customers(invoiced, known),
         ordered=ledgers.of_customers(ordered, known),
         contracts=_of(contracts, Contract, known),
-        open_invoices=_of(overdue, Invoice, known),
+        open_invoices=[row for row in overdue if known.has(row.organisation_id)],
         opportunities=_of(opportunities, Opportunity, known),
         contacts={
             account: last
@@ -66,18 +66,17 @@ def health_check(
 def daily(view: View, on: date, *, zone: tzinfo, **asked: Any) -> health.Daily:
     """Gather what is overdue, to be updated and promised, and who has a private account open."""
     asked["group"] = known_group(view, asked.get("group"))
-    overdue, undated, deals, decided, promises, kept, opened = view.gather(
-        ledgers.overdue(view, on),
-        ledgers.undated(view, on),
+    overdue = [*ledgers.overdue(view, on), *ledgers.undated(view, on)]
+    deals, decided, promises, kept, opened = view.gather(
         *ledgers.deals(view, on),
         *ledgers.promised(view, on),
         view.query(BreakGlass, order="opens_at"),
     )
-    overdue, opportunities, promises = [*overdue, *undated], [*deals, *decided], [*promises, *kept]
+    opportunities, promises = [*deals, *decided], [*promises, *kept]
     known = ledgers.customers(view, _accounts(overdue, opportunities, promises), asked)
     found = health.daily(
         on=on,
-        invoices=_of(overdue, Invoice, known),
+        invoices=[row for row in overdue if known.has(row.organisation_id)],
         opportunities=_of(opportunities, Opportunity, known),
         activities=_of(promises, Activity, known),
         zone=zone,
@@ -92,7 +91,7 @@ def _is_open(row: BreakGlass, view: View) -> bool:
     return row.opens_at is not None and row.closes_at is not None and row.opens_at <= view.now < row.closes_at
 
 
-def _accounts(*found: Iterable[Entity]) -> set[str]:
+def _accounts(*found: Iterable[Entity | attention.Met | Bill]) -> set[str]:
     return {id for rows in found for row in rows if (id := getattr(row, "organisation_id", None)) is not None}
 
 

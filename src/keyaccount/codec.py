@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 import attrs
@@ -172,21 +174,43 @@ def _by_converter(value: Any) -> Any:
 def assembled(cls: type[E], values: Mapping[str, Any]) -> E:
     """Put an entity together from its kept values, unchecked."""
     names = tuple(item.name for item in attrs.fields(cast("Any", cls)))
-    record: E = assembler(cast("Any", cls), names)([values[name] for name in names])
-    return record
+    records: list[E] = assembler(cast("Any", cls), names)([[values[name] for name in names]])
+    return records[0]
+
+
+_AT_ONCE = 2_000
 
 
 @functools.cache
-def assembler(cls: Any, names: tuple[str, ...]) -> Callable[[Sequence[Any]], Any]:
-    """Return what puts an entity together from kept values in the order of its fields' names; more are left over."""
+def assembler(cls: Any, names: tuple[str, ...]) -> Callable[[Iterable[Sequence[Any]]], list[Any]]:
+    """Return what puts entities together from rows of kept values in the order of their fields' names.
+
+    Columns more than there are names are left over. It goes column by column, which takes half the time of row by row.
+    """
     shapes = {item.name: item.metadata["shape"] for item in attrs.fields(cls)}
-    fields = [(name, reader_of(shapes[name])) for name in names]
-    put, new = object.__setattr__, object.__new__
+    fields = [(getattr(cls, name).__set__, reader_of(shapes[name])) for name in names]
+    new = object.__new__
 
-    def read_row(row: Sequence[Any]) -> Any:
-        record = new(cls)
-        for (name, read), value in zip(fields, row, strict=False):
-            put(record, name, value if read is None or value is None else read(value))
-        return record
+    def read_some(rows: Sequence[Sequence[Any]]) -> list[Any]:
+        records = [new(cls) for _ in rows]
+        for (put, read), column in zip(fields, zip(*rows, strict=True), strict=False):
+            deque(map(put, records, column if read is None else read_column(read, column)), maxlen=0)
+        return records
 
-    return read_row
+    def read_rows(rows: Iterable[Sequence[Any]]) -> list[Any]:
+        left = iter(rows)
+        return list(chain.from_iterable(iter(lambda: read_some(list(islice(left, _AT_ONCE))), [])))
+
+    return read_rows
+
+
+def read_columns(shapes: Sequence[Shape], rows: Iterable[Sequence[Any]]) -> list[tuple[Any, ...]]:
+    """Read rows of kept values back, each column by its shape."""
+    pairs = zip(shapes, zip(*rows, strict=True), strict=False)  # of no rows there are no columns
+    readers = ((reader_of(shape), column) for shape, column in pairs)
+    return list(zip(*(column if read is None else read_column(read, column) for read, column in readers), strict=True))
+
+
+def read_column(read: Callable[[Any], Any], column: Iterable[Any]) -> list[Any]:
+    """Read the kept values of a column back; nothing stays nothing."""
+    return [None if value is None else read(value) for value in column]

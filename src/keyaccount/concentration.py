@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from fractions import Fraction
+from functools import partial
 from typing import NamedTuple, Unpack
 
 import attrs
@@ -13,7 +14,7 @@ import attrs
 from keyaccount.calendars import Period
 from keyaccount.errors import ValidationError
 from keyaccount.evidence import Excluded
-from keyaccount.figures import Figure, Figures, Records, Value, rounded, rounded_together
+from keyaccount.figures import Figure, Figures, Records, Value, rounded, units_together
 from keyaccount.model.commerce import Invoice, Order
 from keyaccount.money import Money
 from keyaccount.questions import Options, Question, checked_count
@@ -126,11 +127,11 @@ class _Market:
         )
         if not total:
             return attrs.evolve(figure, reason="nothing was turned over")
-        index = sum((Fraction(one.units) / total) ** 2 for one in counted)
+        index = Fraction(sum(one.units**2 for one in counted)) / total**2
         return attrs.evolve(
             figure,
-            value=Fraction(index),
-            beside=FrozenMap(dict(self._beside(counted, total, Fraction(index)))),
+            value=index,
+            beside=FrozenMap(dict(self._beside(counted, total, index))),
             parts=Figures(tuple(self._shares(counted, total))),
         )
 
@@ -150,19 +151,22 @@ class _Market:
         rows = [(one.unit, (one.unit,), one.units) for one in counted] if self.question.by is None else _parts(counted)
         whole = self._money(total)
         exact = [units for _, _, units in rows]
-        shown = rounded_together(exact, whole) if self.question.by != "group" else [self._money(u) for u in exact]
-        for (name, units, amount), sum_ in zip(rows, shown, strict=True):
-            yield attrs.evolve(
-                _bare(self.question),
-                name="Share of turnover",
-                value=Fraction(amount) / total,
-                numerator=sum_,
-                denominator=whole,
-                definition="net turnover divided by that of all counted",
-                records=Records(self.trace.ids(units, WINDOW, self.currency)),
-                accounts=Records(units),
-                part=name,
-            )
+        shown = units_together(exact, whole) if self.question.by != "group" else exact
+        for row, sum_ in zip(rows, shown, strict=True):
+            yield Figure.later(row[0], partial(self._share, *row, sum_, total))
+
+    def _share(self, name: str, units: tuple[str, ...], amount: Units, shown: Units, total: Units) -> Figure:
+        return attrs.evolve(
+            _bare(self.question),
+            name="Share of turnover",
+            value=Fraction(amount) / total,
+            numerator=self._money(shown),
+            denominator=self._money(total),
+            definition="net turnover divided by that of all counted",
+            records=Records(self.trace.ids(units, WINDOW, self.currency)),
+            accounts=Records(units),
+            part=name,
+        )
 
 
 def _parts(counted: Iterable[_Holder]) -> list[tuple[str, tuple[str, ...], Units]]:
@@ -177,8 +181,9 @@ def _parts(counted: Iterable[_Holder]) -> list[tuple[str, tuple[str, ...], Units
 def _fewest(counted: Sequence[_Holder], total: Units) -> int:
     """Return how few of them, the largest first, make 80 % of the total."""
     reached: Units = 0
+    most = total * MOST.numerator
     for count, one in enumerate(counted, 1):
-        reached += one.units
-        if reached >= total * MOST:
+        reached += one.units * MOST.denominator  # whole numbers compare faster than fractions
+        if reached >= most:
             return count
     return len(counted)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 from typing import Literal, NamedTuple, Unpack
 
 import attrs
@@ -28,6 +29,7 @@ from keyaccount.turnover import (
     by_unit,
     decided_on,
     in_each_currency,
+    in_order,
     money,
     turnover,
 )
@@ -101,7 +103,8 @@ def decline_of(
     rows = by_unit(found, question, decided_on(question))
     trace = Trace.of(found, rows, question)
     asking = _Asking(question, trace, limit, minimum_base, _DECLINE[month])
-    return Figures(tuple(asking.row(one) for one in rows), asking.whole(rows))
+    whole = asking.whole(rows)
+    return Figures(tuple(Figure.later(one.unit, partial(asking.row, one)) for one in rows), whole)
 
 
 def _limit(share: Fraction | Decimal | int) -> Fraction:
@@ -131,13 +134,19 @@ def declined(
     >>> declined(70, 100, 71).share, declined(80, 100, 0).alert, declined(0, 0, 5).reason
     (Fraction(3, 10), False, 'no base: nothing in the month before')
     """
-    if before <= 0:
-        return Decline(None, "no base: nothing in the month before", alert=False, seasonal=None)
-    if before < minimum:
-        return Decline(None, "no base: less than the minimum in the month before", alert=False, seasonal=None)
+    reason = no_base(before, minimum)
+    if reason is not None:
+        return Decline(None, reason, alert=False, seasonal=None)
     share = Fraction(before - last, before)
     seasonal = Fraction(year_ago - last, year_ago) <= limit if year_ago > 0 else None
     return Decline(share, None, share > limit, seasonal)
+
+
+def no_base(before: Units, minimum: Units = 0) -> str | None:
+    """Return why a month is nothing to compare with; None where it is."""
+    if before <= 0:
+        return "no base: nothing in the month before"
+    return "no base: less than the minimum in the month before" if before < minimum else None
 
 
 @attrs.frozen
@@ -196,14 +205,12 @@ class _Asking:
         """Return the decline of all accounts that have a base, taken together."""
         entries, excluded = [], []
         for one in rows:
-            if not one.amounts:
-                excluded.append(Excluded(one.unit, self.judged((), None).reason or ""))
-            for currency, units in sorted(one.amounts.items()):
-                found = self.judged(units, currency)
-                if found.share is None:
-                    excluded.append(Excluded(one.unit, found.reason or ""))
+            for currency, (last, before, _) in in_order(one.amounts) or ((self.question.currency, (0, 0, 0)),):
+                reason = no_base(before, self._minimum(currency))
+                if reason is not None:
+                    excluded.append(Excluded(one.unit, reason))
                 else:
-                    entries.append(Entry(one.unit, one.parts, units[1] - units[0], units[1], (), (), currency))
+                    entries.append(Entry(one.unit, one.parts, before - last, before, (), (), currency))
         ratio = Ratio(
             "Order decline",
             f"of the accounts that have a base: {self.definition}",

@@ -5,12 +5,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice, product
 from typing import Any
 
 from keyaccount import phones
-from keyaccount.asking import CLOSURES, Key, Query, Test, Total, Window, check_totals, key_order, ordinal, place
+from keyaccount.asking import (
+    CLOSURES,
+    COUNTED,
+    Key,
+    Query,
+    Test,
+    Total,
+    Totals,
+    Window,
+    check_totals,
+    key_order,
+    ordinal,
+    place,
+)
 from keyaccount.catalogue import Kind
 from keyaccount.model.entity import Entity
 from keyaccount.money import Money
@@ -41,48 +54,35 @@ def in_order(query: Query, rows: Iterable[Entity]) -> Iterator[Entity]:
     return (row for _, row in keyed)
 
 
-def total(
-    query: Query,
-    rows: Rows,
-    by: Collection[str] = (),
-    windows: Sequence[Window] = (),
-    *,
-    sums: Collection[str] = (),
-    extremes: Collection[str] = (),
-) -> Iterator[Total]:
+def columns_of(rows: Iterable[Entity], fields: Sequence[str]) -> list[tuple[Any, ...]]:
+    """Return some fields alone of each record."""
+    return [tuple([getattr(row, field) for field in fields]) for row in rows]
+
+
+def total(query: Query, rows: Rows, asked: Totals = COUNTED) -> Iterator[Total]:
     """Total all rows of a query, whatever its limit, as `StorageUnit.totals` promises."""
-    check_totals(query.kind, by, windows, sums, extremes)
+    check_totals(query.kind, asked)
     found = _matching(query, rows)
-    return grouped(
-        query.kind, found if query.text is None else best(query, found), by, windows, sums=sums, extremes=extremes
-    )
+    return grouped(query.kind, found if query.text is None else best(query, found), asked)
 
 
-def grouped(
-    kind: Kind,
-    found: Iterable[Entity],
-    by: Collection[str] = (),
-    windows: Sequence[Window] = (),
-    *,
-    sums: Collection[str] = (),
-    extremes: Collection[str] = (),
-) -> Iterator[Total]:
+def grouped(kind: Kind, found: Iterable[Entity], asked: Totals = COUNTED) -> Iterator[Total]:
     """Total records by the values of some fields; without fields one total, also of nothing."""
-    groups: dict[tuple[Any, ...], list[Entity]] = {} if by else {(): []}
+    groups: dict[tuple[Any, ...], list[Entity]] = {} if asked.by else {(): []}
     for row in found:
-        for key in product(*(_grouping(kind.shapes[field], getattr(row, field)) for field in by)):
+        for key in product(*(_grouping(kind.shapes[field], getattr(row, field)) for field in asked.by)):
             groups.setdefault(key, []).append(row)
-    spans = [_lies_in(kind.shapes[window.field], window) for window in windows]
+    spans = [_lies_in(kind.shapes[window.field], window) for window in asked.windows]
     for key in sorted(groups, key=key_order):
         rows = groups[key]
-        inside = [[row for row in rows if lies(row)] for lies in spans] if windows else [rows]
+        inside = [[row for row in rows if lies(row)] for lies in spans] if asked.windows else [rows]
         yield Total(
             key,
             len(rows),
-            tuple(map(len, inside)),
-            tuple(tuple(_sum(kind.shapes[field], field, some) for field in sums) for some in inside),
-            tuple(_extreme(kind.shapes[field], field, rows, min) for field in extremes),
-            tuple(_extreme(kind.shapes[field], field, rows, max) for field in extremes),
+            tuple(map(len, inside)) if asked.counted else (),
+            tuple(tuple(_sum(kind.shapes[field], field, some) for field in asked.sums) for some in inside),
+            tuple(_extreme(kind.shapes[field], field, rows, min) for field in asked.lows),
+            tuple(_extreme(kind.shapes[field], field, rows, max) for field in asked.highs),
         )
 
 
@@ -141,7 +141,23 @@ def _later(place: Key, after: Key, order: tuple[tuple[str, bool], ...]) -> bool:
     return bool(place[-1] > after[-1])
 
 
-def _matching(query: Query, rows: Rows) -> Iterator[Entity]:
+def _matching(query: Query, rows: Rows) -> Iterable[Entity]:
+    """Return the rows the reader may read that meet every condition, or of these the latest."""
+    found = _meeting(query, rows)
+    return found if query.latest is None else latest(list(found), *query.latest)
+
+
+def latest(rows: Sequence[Entity], shared: str, moment: str) -> Iterator[Entity]:
+    """Yield of rows that share the value of one field those with the latest of another."""
+    told = [(getattr(row, shared), getattr(row, moment), row) for row in rows]
+    found: dict[Any, Any] = {}
+    for key, at, _ in told:
+        if key is not None and at is not None and (key not in found or at > found[key]):
+            found[key] = at
+    return (row for key, at, row in told if at is not None and at == found.get(key))
+
+
+def _meeting(query: Query, rows: Rows) -> Iterator[Entity]:
     """Yield the rows the reader may read that meet every condition; a masked field counts as the nothing it shows."""
     kind, scope = query.kind, Scope(rows, query.reader)
     asked = [(field, _asks(kind.shapes[field], test)) for field, test in query.where if test.op not in CLOSURES]

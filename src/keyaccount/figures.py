@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 import attrs
 
@@ -44,8 +44,32 @@ class Records(Result):
     denominator: Sequence[str] = ()
 
 
+class _Later:
+    """A record of which somebody may never look at more than its name: its fields are filled when it is asked for one.
+
+    A desk of ten thousand accounts makes as many figures for each metric, and most are never looked at.
+    """
+
+    __slots__ = ("_filled_by",)
+
+    if not TYPE_CHECKING:  # what is no field is still a mistake
+
+        def __getattr__(self, name: str) -> Any:
+            """Fill what was left open, and return the field asked for."""
+            fields = attrs.fields_dict(type(self))
+            if name not in fields:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            make = self._filled_by
+            if make is not None:  # as it is where another thread was faster
+                made = make()
+                for field in fields:
+                    object.__setattr__(self, field, getattr(made, field))
+                object.__setattr__(self, "_filled_by", None)
+            return object.__getattribute__(self, name)
+
+
 @attrs.frozen(repr=False)
-class Figure(Result):
+class Figure(_Later, Result):
     """A metric's value and everything needed to believe it.
 
     `value` is exact (a share is a `Fraction`); None with a `reason` where there was nothing to count. `records` are
@@ -73,6 +97,14 @@ class Figure(Result):
     parts: Figures | None = None
     beside: Mapping[str, Value] = FrozenMap()
     remarks: tuple[str, ...] = ()
+
+    @classmethod
+    def later(cls, part: str, make: Callable[[], Figure]) -> Figure:
+        """Return the figure of a part, which is made when somebody looks at it; `make` must not fail."""
+        figure = object.__new__(cls)
+        object.__setattr__(figure, "part", part)
+        object.__setattr__(figure, "_filled_by", make)
+        return figure
 
     def explain(self) -> str:
         """Return the figure as text: the value, both sides with their records, what was left out, and what it means."""
@@ -277,9 +309,14 @@ def rounded_together(amounts: Sequence[Fraction | int], total: Money) -> list[Mo
     >>> [str(part) for part in rounded_together([third, third, third], Money(100, "EUR"))]
     ['33.34 EUR', '33.33 EUR', '33.33 EUR']
     """
+    return [Money.of_units(units, total.currency) for units in units_together(amounts, total)]
+
+
+def units_together(amounts: Sequence[Fraction | int], total: Money) -> list[int]:
+    """Round amounts as `rounded_together` does, and return them in ten-thousandths."""
     step = _step(total.currency)
-    if all(isinstance(amount, int) and not amount % step for amount in amounts):  # as they nearly always are
-        return [Money.of_units(int(amount), total.currency) for amount in amounts]
+    if all(type(amount) is int and not amount % step for amount in amounts):  # as they nearly always are
+        return list(map(int, amounts))
     scaled = [Fraction(amount) / step for amount in amounts]
     floors = [exact.numerator // exact.denominator for exact in scaled]
     missing = total.units // step - sum(floors)
@@ -289,12 +326,7 @@ def rounded_together(amounts: Sequence[Fraction | int], total: Money) -> list[Mo
         ranked.reverse()
     for place in range(abs(missing)) if ranked else ():
         floors[ranked[place % len(ranked)]] += 1 if missing > 0 else -1
-    return [Money.of_units(floor * step, total.currency) for floor in floors]
-
-
-def is_round(units: Fraction | int, currency: str) -> bool:
-    """Say whether an exact amount is one of the currency's minor units."""
-    return isinstance(units, int) and not units % _step(currency)
+    return [floor * step for floor in floors]
 
 
 @functools.cache

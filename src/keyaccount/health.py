@@ -18,7 +18,7 @@ from keyaccount import actions, billing, decline, revenue
 from keyaccount.accounts import NOBODY
 from keyaccount.actions import QUIET_DAYS
 from keyaccount.attention import Contacted, last_contacts
-from keyaccount.billing import OverdueInvoice
+from keyaccount.billing import Bill, OverdueInvoice
 from keyaccount.calendars import Period
 from keyaccount.contracts import LEAD_DAYS, Lead
 from keyaccount.errors import ValidationError
@@ -31,7 +31,7 @@ from keyaccount.health_rows import (
     HealthCheck,
     HealthRow,
     HealthTotals,
-    rounded_rows,
+    shown_together,
     totals,
 )
 from keyaccount.model.activities import Activity
@@ -90,7 +90,7 @@ class HealthFacts:
     invoiced: Turnover | None = None
     ordered: Turnover | None = None
     contracts: Sequence[Contract] | None = None
-    open_invoices: Iterable[Invoice] | None = None
+    open_invoices: Iterable[Invoice | Bill] | None = None
     opportunities: Sequence[Opportunity] | None = None
     contacts: Mapping[str, Contacted] | None = None
     promises: Iterable[Activity] | None = None
@@ -145,7 +145,7 @@ def health_check(
 def _keeping_open(invoices: Iterable[Invoice], unpaid: list[Invoice], on: date) -> Iterator[Invoice]:
     """Pass invoices on, and keep those of which something was open on a day: they are few."""
     for invoice in invoices:
-        if invoice.open_amount_on(on).units:
+        if invoice.left_on(on):
             unpaid.append(invoice)
         yield invoice
 
@@ -153,7 +153,7 @@ def _keeping_open(invoices: Iterable[Invoice], unpaid: list[Invoice], on: date) 
 def daily(
     *,
     on: date,
-    invoices: Iterable[Invoice] = (),
+    invoices: Iterable[Invoice | Bill] = (),
     opportunities: Iterable[Opportunity] = (),
     activities: Iterable[Activity] = (),
     zone: tzinfo = UTC,
@@ -184,9 +184,8 @@ def health_of(
     sight = _Sight.of(facts, question, lead, zone)
     checked_count("quiet_days", quiet_days)
     accounts = sight.accounts()
-    amounts = {account: sight.amounts(account) for account in accounts}
-    shown = rounded_rows(amounts)
-    rows = [sight.row(account, shown[account], quiet_days) for account in accounts]
+    shown = shown_together(sight.amounts(accounts))
+    rows = [sight.row(account, shown.get(account, {}), quiet_days) for account in accounts]
     rows.sort(key=_largest_first)
     currencies = sorted({amount.currency for row in rows for amount in row.invoiced})
     parts = None
@@ -311,7 +310,8 @@ class _Sight:
         }
         row, previous = HealthRow(**fields), self.windows[decline.PREVIOUS].start
         steps = actions.to_do(row, numbers=self.numbers, previous=previous, quiet_days=quiet_days)
-        return HealthRow(**fields, to_do=steps) if steps else row
+        object.__setattr__(row, "to_do", steps)  # which the rest of it says; nobody has seen the row yet
+        return row
 
     def _turnover(self, one: Sums | None) -> dict[str, Any]:
         if one is None or not one.amounts:
@@ -337,20 +337,28 @@ class _Sight:
             "seasonal": found.seasonal,
         }
 
-    def amounts(self, account: str) -> dict[str, dict[str, Units]]:
-        """Return the exact amounts of an account by field and currency."""
-        rates, found = self.question.rates, defaultdict[str, defaultdict[str, Units]](lambda: defaultdict(int))
-        if (one := self.invoiced.get(account)) is not None:
-            for currency, (now, before) in one.amounts.items():
-                found["invoiced"][currency], found["invoiced_before"][currency] = now, before
-        for late in self.overdue.of(account):
-            found["overdue"][late.open_amount.currency] += late.open_amount.units
-        for deal in self.deals.of(account):
-            if deal.value is not None:
-                currency = rates.target(deal.value.currency)
-                found["pipeline"][currency] += rates.convert(deal.value.units, deal.value.currency, self.question.on)
-                found["weighted"][currency] += rates.convert(weight(deal), deal.value.currency, self.question.on)
-        return {field: dict(units) for field, units in found.items()}
+    def amounts(self, accounts: Iterable[str]) -> dict[tuple[str, str], dict[str, Units]]:
+        """Return the exact amounts of accounts: for each field and currency a column."""
+        rates, on = self.question.rates, self.question.on
+        found = defaultdict[tuple[str, str], dict[str, Units]](dict)
+
+        def add(field: str, account: str, currency: str, units: Units) -> None:
+            column = found[field, currency]
+            column[account] = column.get(account, 0) + units
+
+        for account in accounts:
+            if (one := self.invoiced.get(account)) is not None:
+                for currency, (now, before) in one.amounts.items():
+                    add("invoiced", account, currency, now)
+                    add("invoiced_before", account, currency, before)
+            for late in self.overdue.of(account):
+                add("overdue", account, late.open_amount.currency, late.open_amount.units)
+            for deal in self.deals.of(account):
+                if (value := deal.value) is not None:
+                    currency = rates.target(value.currency)
+                    add("pipeline", account, currency, rates.convert(value.units, value.currency, on))
+                    add("weighted", account, currency, rates.convert(weight(deal), value.currency, on))
+        return found
 
     def _late(self, account: str) -> dict[str, Any]:
         late = self.overdue.of(account)

@@ -16,7 +16,7 @@ from keyaccount.billing import OverdueInvoices
 from keyaccount.calendars import Period
 from keyaccount.errors import ValidationError
 from keyaccount.expiring import DueContract, ExpiredContract
-from keyaccount.figures import is_round, rounded, rounded_together
+from keyaccount.figures import rounded, units_together
 from keyaccount.health_page import page
 from keyaccount.model.rights import BreakGlass
 from keyaccount.money import Money
@@ -169,35 +169,23 @@ def sum_of(columns: Iterable[Amounts]) -> Amounts:
     return amounts_of(found)
 
 
-def rounded_rows(rows: Mapping[str, Mapping[str, Mapping[str, Units]]]) -> dict[str, dict[str, Amounts]]:
-    """Round the exact amounts of accounts, by field and currency, so that what is shown adds up to its rounded total.
+def shown_together(columns: Mapping[tuple[str, str], Mapping[str, Units]]) -> dict[str, dict[str, Amounts]]:
+    """Round the exact amounts of accounts, column by column, so that what is shown adds up to its rounded total.
 
-    What is nothing is left out.
+    A column is a field in a currency; what is nothing is left out. Returned are the amounts by account and field.
     """
-    each = ((one, units) for fields in rows.values() for column in fields.values() for one, units in column.items())
-    if all(is_round(units, currency) for currency, units in each):  # as nearly always, and quick
-        return {
-            account: {field: amounts_of(units) for field, units in fields.items()} for account, fields in rows.items()
-        }
-    columns: defaultdict[tuple[str, str], list[tuple[str, Units]]] = defaultdict(list)
-    for account, fields in rows.items():
-        for field, units in fields.items():
-            for currency, exact in units.items():
-                if exact:
-                    columns[field, currency].append((account, exact))
-    found: dict[str, dict[str, Amounts]] = {account: {} for account in rows}
+    found: defaultdict[str, dict[str, Amounts]] = defaultdict(dict)
     for (field, currency), column in sorted(columns.items()):
-        exact_units = [exact for _, exact in column]
-        shown = rounded_together(exact_units, rounded(sum(exact_units), currency))
-        for (account, _), amount in zip(column, shown, strict=True):
-            if amount.amount:
-                found[account][field] = (*found[account].get(field, ()), amount)
+        exact = {account: units for account, units in column.items() if units}
+        shown = units_together(list(exact.values()), rounded(sum(exact.values()), currency))
+        for account, units in zip(exact, shown, strict=True):
+            if units:
+                fields = found[account]
+                fields[field] = (*fields.get(field, ()), Money.of_units(units, currency))
     return found
 
 
 def amounts_of(units: Mapping[str, Units]) -> Amounts:
     """Return exact sums by currency as amounts, without those that are nothing."""
-    if len(units) < 2:  # noqa: PLR2004 - as nearly always, and quick
-        return tuple([amount for one, exact in units.items() if exact and (amount := rounded(exact, one)).amount])
-    counted = ((one, exact) for one, exact in sorted(units.items()) if exact)
-    return tuple(amount for one, exact in counted if (amount := rounded(exact, one)).amount)
+    shown = (rounded(exact, currency) for currency, exact in sorted(units.items()))
+    return tuple(amount for amount in shown if amount.units)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from datetime import date, datetime, time
-from typing import Any, Protocol, TypeAlias, TypeVar, cast
+from datetime import UTC, date, datetime, time
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import attrs
 
 from keyaccount.accounts import Accounts
+from keyaccount.attention import Met, day_of
+from keyaccount.billing import Bill
 from keyaccount.calendars import ONE_DAY, Period
 from keyaccount.catalogue import kind_of
 from keyaccount.evidence import EAGER
@@ -22,13 +24,15 @@ from keyaccount.model.renewals import Renewal
 from keyaccount.model.sales import Opportunity
 from keyaccount.queries import Query, Window, above, at_least, at_most, between, is_none, one_of
 from keyaccount.renewals import state_on
-from keyaccount.rosters import is_customer, known_of
+from keyaccount.responsible import Known
+from keyaccount.rosters import is_customer, known_accounts, known_of
+from keyaccount.spans import in_force
 from keyaccount.turnover import Basis, Find, Flow, Turnover, checked_basis
 from keyaccount.values import FrozenMap
-from keyaccount.view import View, by_id
+from keyaccount.view import View
 
 Document: TypeAlias = type[Invoice] | type[Order]
-A = TypeVar("A", Activity, Opportunity)
+A = TypeVar("A", Activity, Met, Opportunity)
 
 
 class Again(Protocol):
@@ -42,7 +46,7 @@ class Again(Protocol):
 class Customers:
     """The accounts that metrics are about, and what is known of them."""
 
-    organisations: Mapping[str, Organisation]
+    organisations: Mapping[str, Known]
     accounts: Accounts
 
     def has(self, account: str | None) -> bool:
@@ -55,11 +59,11 @@ def customers(view: View, also: Iterable[str] = (), asked: Mapping[str, Any] = F
 
     `asked` are the options of the call. Who manages an account, and in which groups it is, is read where they need it.
     """
-    found = dict(by_id(view.find(Organisation, relationships="customer")))
+    by, per = asked.get("by"), asked.get("per")
+    found = known_accounts(view, by, relationships="customer")
     further = {*also, *(row.parent_id for row in found.values() if row.parent_id)} - found.keys()
     if further:
-        found |= by_id(view.find(Organisation, id=above(sorted(further))))
-    by, per = asked.get("by"), asked.get("per")
+        found |= known_accounts(view, by, id=above(sorted(further)))
     own = by is None or (isinstance(by, str) and by in _OWN_DIMENSIONS)
     alone = own and asked.get("group") is None and not (isinstance(per, str) and per == "group")
     return Customers(found, Accounts.of(found.values()) if alone else known_of(view, found)[0])
@@ -119,8 +123,8 @@ def _totalled(
 ) -> Iterator[Flow]:
     by = ("organisation_id", "currency", day) if daily else ("organisation_id", "currency")
     spans = [Window(day, window.start, window.end) for window in windows.values()]
-    found = view.totals(_counted(view, cls, **where), by=by, windows=spans, sums=("net_units",), extremes=(day,))
-    for total in found:
+    query = _counted(view, cls, **where)
+    for total in view.totals(query, by, spans, sums=("net_units",), lows=(day,), counted=False):
         account, currency, *on = total.key
         if account is not None and currency is not None:
             units = [units for (units,) in total.sums]
@@ -161,7 +165,8 @@ def with_records(view: View, found: Turnover, basis: Basis) -> Turnover:
         return found
     first, last = min(window.start for window in spans), max(window.end for window in spans) - ONE_DAY
     query = _counted(view, cls, **{day: between(first, last)})
-    if view.count(query) > EAGER:
+    known = sum(1 for flow in found.flows for units in flow.units if units)  # each of them has a document at least
+    if known > EAGER or view.count(query) > EAGER:
         return found
     by_account: defaultdict[str, list[tuple[date, str, str]]] = defaultdict(list)
     for total in view.totals(query, by=("organisation_id", day, "id", "currency")):
@@ -204,27 +209,27 @@ def documents(view: View, basis: Basis, window: Period) -> Iterator[Any]:
     return view.stream(kind_of(cls), **where)
 
 
-def unsettled(view: View, on: date) -> list[Invoice]:
+def unsettled(view: View, on: date) -> list[Bill]:
     """Read the invoices and credit notes that were not settled at the end of a day, also those issued since.
 
     Nearly all were issued by a day one asks about: looked for by that, an index finds everything there is.
     """
-    return view.find(Invoice, settled_on=at_least(on + ONE_DAY))
+    return _bills(view, on)
 
 
-def overdue(view: View, on: date) -> Any:
-    """Return the query of what was overdue at the end of a day, also of what was issued since, but due before."""
-    return view.query(
-        Invoice,
-        kind="invoice",
-        due_on=at_most(on - ONE_DAY),
-        settled_on=at_least(on + ONE_DAY),
-    )
+def overdue(view: View, on: date) -> list[Bill]:
+    """Read what was overdue at the end of a day, also what was issued since, but due before."""
+    return _bills(view, on, kind="invoice", due_on=at_most(on - ONE_DAY))
 
 
-def undated(view: View, on: date) -> Query:
-    """Return the query of open invoices that nobody gave a due day."""
-    return view.query(Invoice, kind="invoice", due_on=is_none, settled_on=at_least(on + ONE_DAY))
+def undated(view: View, on: date) -> list[Bill]:
+    """Read the open invoices that nobody gave a due day."""
+    return _bills(view, on, kind="invoice", due_on=is_none)
+
+
+def _bills(view: View, on: date, **which: Any) -> list[Bill]:
+    rows = view.columns(Invoice, *Bill._fields, settled_on=at_least(on + ONE_DAY), **which)
+    return [Bill(*row) for row in rows]
 
 
 def deals(view: View, on: date) -> tuple[Query, Query]:
@@ -251,20 +256,35 @@ def progress(rows: Iterable[Any], on: date, view: View) -> dict[str, str]:
     return {id: state for id, state in told.items() if state is not None and state != "superseded"}
 
 
-def contacts(view: View, on: date) -> tuple[list[Activity], list[Position]]:
-    """Read the latest two-way activities up to a day's end, or now, by account, by contact where no account is named.
+def contacts(view: View, on: date, per: str = "account") -> tuple[list[Met], list[Position]]:
+    """Read the latest two-way activities up to a day's end, or now, by account, or by contact and account.
 
-    With the positions of those contacts: an activity without an account counts where they were employed.
+    With the positions of the contacts of those that name no account: such an activity counts where they were employed.
     """
     met: dict[str, Any] = {"two_way": True, "at": at_most(view.until(on))}
-    latest = {
-        total.highs[0] for total in view.totals(view.query(Activity, **met), by=("organisation_id",), extremes=("at",))
-    }
-    alone = view.query(Activity, organisation_id=is_none, **met)
-    by_contact = [total for total in view.totals(alone, by=("contact_ids",), extremes=("at",)) if total.key[0]]
-    moments = sorted(latest | {total.highs[0] for total in by_contact})
-    people = one_of(sorted(total.key[0] for total in by_contact))
-    found, held = view.gather(
-        view.query(Activity, two_way=True, at=one_of(moments)), view.query(Position, contact_id=people)
-    )
-    return cast("list[Activity]", found), cast("list[Position]", held)
+    if per == "contact":
+        return _latest_by_contact(view, ("contact_ids", "organisation_id"), met)
+    named = _met(view, latest=("organisation_id", "at"), **met)
+    alone, held = _latest_by_contact(view, ("contact_ids",), {**met, "organisation_id": is_none})
+    return [*named, *alone], held
+
+
+def _latest_by_contact(view: View, by: tuple[str, ...], met: Mapping[str, Any]) -> tuple[list[Met], list[Position]]:
+    """Read the latest activities of each contact, and for whoever changed the employer all that name no account."""
+    found = view.totals(view.query(Activity, **met), by=by, highs=("at",), counted=False)
+    latest = {total.key: total.highs[0] for total in found if total.key[0] is not None}
+    if not latest:
+        return [], []
+    rows = _met(view, **{**met, "at": one_of(sorted(set(latest.values())))})
+    people = {key[0]: at for key, at in latest.items() if key[-1] is None or len(key) == 1}
+    if not people:
+        return rows, []
+    held = view.find(Position, contact_id=one_of(sorted(people)))
+    on = {id: day_of(at, view.now.tzinfo or UTC) for id, at in people.items()}
+    moved = {row.contact_id for row in held if not in_force(row, on[row.contact_id])}
+    before = {"contact_ids": one_of(sorted(moved)), "organisation_id": is_none}
+    return list(dict.fromkeys([*rows, *(_met(view, **{**met, **before}) if moved else ())])), held
+
+
+def _met(view: View, **which: Any) -> list[Met]:
+    return [Met(*row) for row in view.columns(Activity, *Met._fields, **which)]

@@ -14,7 +14,7 @@ from keyaccount.errors import ValidationError, nearest
 from keyaccount.results import Result
 
 SCALE = 4
-_WHOLE, _LONG = 10**SCALE, 10**60
+_LONG = 10**60
 
 # Nothing here may depend on what the host set for its own sums.
 _EXACT = decimal.Context(prec=200, rounding=decimal.ROUND_HALF_EVEN, traps=[decimal.InvalidOperation])
@@ -80,11 +80,11 @@ def _amount(value: object) -> Decimal:
     return value
 
 
-@attrs.frozen(repr=False, order=False)
+@attrs.frozen(repr=False, order=False, init=False)
 class Money(Result):
     """An exact amount in one currency; adding two currencies is an error, never a guess.
 
-    At most four decimal places; a float is refused.
+    At most four decimal places; a float is refused. It is kept as a whole number of ten-thousandths, its `units`.
 
     >>> Money("12.50", "EUR") + Money(3, "EUR")
     Money('15.5', 'EUR')
@@ -92,39 +92,35 @@ class Money(Result):
     True
     """
 
-    amount: Decimal = attrs.field(converter=_amount)
+    __match_args__ = ("amount", "currency")
+    units: int
     currency: str
 
-    def __attrs_post_init__(self) -> None:
-        """Bring the amount to its shortest form; refuse unknown currencies and a fifth decimal place."""
-        if not isinstance(self.currency, str) or self.currency not in CURRENCIES:
-            hint = nearest(self.currency, CURRENCIES)
-            raise ValidationError.of("Money", "currency", self.currency, f"is no ISO 4217 currency{hint}")
-        units = _EXACT.scaleb(self.amount, SCALE)
+    def __init__(self, amount: Decimal | int | str, currency: str) -> None:
+        """Read an amount; refuse what is no exact number, unknown currencies and a fifth decimal place."""
+        found = _amount(amount)
+        if not isinstance(currency, str) or currency not in CURRENCIES:
+            hint = nearest(currency, CURRENCIES)
+            raise ValidationError.of("Money", "currency", currency, f"is no ISO 4217 currency{hint}")
+        units = _EXACT.scaleb(found, SCALE)
         if units != units.to_integral_value(context=_EXACT):
-            raise ValidationError.of("Money", "amount", self.amount, f"has more than {SCALE} decimal places")
-        object.__setattr__(self, "amount", shortest(self.amount))
+            raise ValidationError.of("Money", "amount", found, f"has more than {SCALE} decimal places")
+        _put_units(self, int(units))
+        _put_currency(self, str.__str__(currency))
 
     @property
-    def units(self) -> int:
-        """The amount as a whole number of ten-thousandths: how it is kept at rest."""
-        return int(_EXACT.scaleb(self.amount, SCALE))
+    def amount(self) -> Decimal:
+        """The amount in its shortest form: 12.5, not 12.50."""
+        return shortest(_EXACT.scaleb(Decimal(self.units), -SCALE))
 
     @classmethod
     def of_units(cls, units: int, currency: str) -> Money:
         """Make money from ten-thousandths; with a whole number and a known currency there is nothing to check."""
         if type(units) is not int or type(currency) is not str or currency not in CURRENCIES or abs(units) > _LONG:
             return cls(_EXACT.scaleb(Decimal(units), -SCALE), currency)
-        whole, rest = divmod(units, _WHOLE)
-        amount = Decimal(whole)
-        if rest:
-            places = SCALE
-            while not units % 10:
-                units, places = units // 10, places - 1
-            amount = Decimal(units).scaleb(-places, _EXACT)
         found = object.__new__(cls)
-        object.__setattr__(found, "amount", amount)
-        object.__setattr__(found, "currency", currency)
+        _put_units(found, units)
+        _put_currency(found, currency)
         return found
 
     @classmethod
@@ -210,3 +206,6 @@ class Money(Result):
         if other.currency != self.currency:
             raise ValidationError.of("Money", "currency", other.currency, f"cannot be combined with {self.currency}")
         return other
+
+
+_put_units, _put_currency = Money.units.__set__, Money.currency.__set__  # type: ignore[attr-defined]  # its slots

@@ -6,16 +6,19 @@ its rows to them; there is no third way.
 """
 
 from keyaccount.asking import (
+    COUNTED,
     Key,
     Query,
     Test,
     Total,
+    Totals,
     Window,
     above,
     at_least,
     at_most,
     below,
     between,
+    check_fields,
     check_totals,
     conditions,
     cursor,
@@ -28,11 +31,12 @@ from keyaccount.asking import (
     place,
     resume,
 )
-from keyaccount.evaluator import best, grouped, in_order, run, total
+from keyaccount.evaluator import best, columns_of, grouped, in_order, run, total
 from keyaccount.rows import Index, Rows, index_keys
 from keyaccount.scope import Scope
 
 __all__ = [
+    "COUNTED",
     "Index",
     "Key",
     "Query",
@@ -40,6 +44,7 @@ __all__ = [
     "Scope",
     "Test",
     "Total",
+    "Totals",
     "Window",
     "above",
     "at_least",
@@ -47,7 +52,9 @@ __all__ = [
     "below",
     "best",
     "between",
+    "check_fields",
     "check_totals",
+    "columns_of",
     "conditions",
     "cursor",
     "dialled",

@@ -20,6 +20,7 @@ from keyaccount.succession import AS_SHIPPED, Matching, Standing, standings
 
 Level = Literal["account", "contract", "parent"]
 Attribution = Literal["then", "now"]
+_OF_MANAGERS = ("manager", "unit")
 LEVELS, ATTRIBUTIONS = ("account", "contract", "parent"), ("then", "now")
 
 
@@ -145,10 +146,12 @@ class Question:
     def is_shared(self, account: str, then: date) -> bool:
         """Say whether several managers share an account on the metric's day, or now, where the split asks for one."""
         day = self.on if self.attribution == "now" else then
-        return self.by in ("manager", "unit") and self.accounts.is_shared(account, day)
+        return self.by in _OF_MANAGERS and self.accounts.is_shared(account, day)
 
     def shared(self, accounts: Iterable[str], then: date) -> tuple[str, ...]:
         """Remark which accounts several managers share."""
+        if self.by not in _OF_MANAGERS:
+            return ()
         return of_several(account for account in accounts if self.is_shared(account, then))
 
     def standings(self, contracts: Iterable[Contract], excluded: Gathered[Excluded]) -> Iterator[list[Standing]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
+from typing import NamedTuple, TypeAlias
 
 import attrs
 
@@ -12,6 +13,20 @@ from keyaccount.model.organogram import User
 from keyaccount.model.rights import DEPUTY, KEY_ACCOUNT_MANAGER, Assignment, Substitution
 from keyaccount.results import Result
 from keyaccount.spans import by_start, in_force
+
+
+class Account(NamedTuple):
+    """What rules over many accounts ask of one, read as columns; not its country, which its addresses say."""
+
+    id: str
+    name: str
+    parent_id: str | None
+    private: bool
+    relationships: tuple[str, ...]
+    sector: str | None
+
+
+Known: TypeAlias = Organisation | Account
 
 
 @attrs.frozen(repr=False)
@@ -52,7 +67,7 @@ def responsible(
     users: Mapping[str, User],
     *,
     contact_id: str | None,
-    chain: Sequence[Organisation],
+    chain: Sequence[Known],
     on: date,
     role: str = KEY_ACCOUNT_MANAGER,
 ) -> Responsible | None:
@@ -86,7 +101,7 @@ def deputy(
     *,
     manager: Responsible | None,
     contact_id: str | None,
-    chain: Sequence[Organisation],
+    chain: Sequence[Known],
     on: date,
 ) -> Responsible | None:
     """Return who stands in for the manager on a day, else the deputy named for the account; or None."""

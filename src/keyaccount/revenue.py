@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from fractions import Fraction
+from functools import partial
 from typing import NamedTuple, Unpack
 
 import attrs
@@ -28,6 +29,7 @@ from keyaccount.turnover import (
     by_unit,
     decided_on,
     in_each_currency,
+    in_order,
     mixed,
     money,
     turnover,
@@ -86,8 +88,9 @@ def growth_of(found: Turnover, question: Question, customer_since: Mapping[str, 
     rows = by_unit(found, question, then)
     trace = Trace.of(found, rows, question)
     since = {one.unit: _since(one, customer_since or {}) for one in rows}
-    figures = [_growth_row(one, since[one.unit], question, trace) for one in rows]
-    return Figures(tuple(figures), _growth_whole(rows, since, question, trace))
+    whole = _growth_whole(rows, since, question, trace)
+    figures = (Figure.later(one.unit, partial(_growth_row, one, since[one.unit], question, trace)) for one in rows)
+    return Figures(tuple(figures), whole)
 
 
 def _since(one: Sums, customer_since: Mapping[str, date]) -> date | None:
@@ -97,13 +100,19 @@ def _since(one: Sums, customer_since: Mapping[str, date]) -> date | None:
 
 def grown(now: Units, before: Units, since: date | None, window: Period) -> tuple[Fraction | None, str | None]:
     """Return growth against an earlier window, or None and why there is none."""
+    reason = no_growth(before, since, window)
+    return (Fraction(now - before, before), None) if reason is None else (None, reason)
+
+
+def no_growth(before: Units, since: date | None, window: Period) -> str | None:
+    """Return why there is no growth against an earlier window; None where there is."""
     if since is None:
-        return None, "no turnover yet"
+        return "no turnover yet"
     if since > window.start:
-        return None, "first year"
+        return "first year"
     if before <= 0:
-        return None, "nothing in the 12 months before" if before == 0 else "the 12 months before are below zero"
-    return Fraction(now - before, before), None
+        return "nothing in the 12 months before" if before == 0 else "the 12 months before are below zero"
+    return None
 
 
 def _growth_row(one: Sums, since: date | None, question: Question, trace: Trace) -> Figure:
@@ -132,16 +141,14 @@ def _growth_row(one: Sums, since: date | None, question: Question, trace: Trace)
 
 
 def _growth_whole(rows: Iterable[Sums], since: Mapping[str, date | None], question: Question, trace: Trace) -> Figure:
-    entries, excluded, then = [], [], decided_on(question)
+    entries, excluded, then, window = [], [], decided_on(question), trace.found.windows[BEFORE]
     for one in rows:
-        for currency, (now, before) in sorted(one.amounts.items()):
-            value, reason = grown(now, before, since[one.unit], trace.found.windows[BEFORE])
-            if value is None:
-                excluded.append(Excluded(one.unit, reason or ""))
+        for currency, (now, before) in in_order(one.amounts) or ((None, (0, 0)),):
+            reason = no_growth(before, since[one.unit], window)
+            if reason is not None:
+                excluded.append(Excluded(one.unit, reason))
             else:
                 entries.append(Entry(one.unit, one.parts, now - before, before, (), (), currency))
-        if not one.amounts:
-            excluded.append(Excluded(one.unit, grown(0, 0, since[one.unit], trace.found.windows[BEFORE])[1] or ""))
     ratio = Ratio(
         "Growth",
         f"of the accounts that have one: {_GROWTH}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
-from typing import cast
+from typing import Any, cast
 
 import attrs
 
@@ -16,6 +16,7 @@ from keyaccount.model.organisations import Organisation
 from keyaccount.model.organogram import User
 from keyaccount.model.rights import KEY_ACCOUNT_MANAGER, Assignment, Substitution
 from keyaccount.queries import above, one_of
+from keyaccount.responsible import Account, Known
 from keyaccount.spans import in_force
 from keyaccount.succession import AS_SHIPPED, Matching
 from keyaccount.values import FrozenMap
@@ -28,7 +29,7 @@ class Team:
 
     assignments: Mapping[str, Sequence[Assignment]]
     substitutions: Sequence[Substitution]
-    organisations: Mapping[str, Organisation]
+    organisations: Mapping[str, Known]
 
     def includes(self, user_id: str, account: str, day: date) -> bool:
         """Say whether somebody looked after an account on a day: by an assignment, or standing in for a manager.
@@ -68,10 +69,13 @@ class Roster:
         return Matching(frame_parents=FrozenMap(parents))
 
 
-def roster(view: View) -> Roster:
-    """Read the contracts of every customer, with their accounts, in a constant number of round trips."""
+def roster(view: View, by: object = None) -> Roster:
+    """Read the contracts of every customer, with their accounts, in a constant number of round trips.
+
+    `by` is what the metric is split by.
+    """
     found = view.find(Contract, order=("organisation_id", "id"))
-    organisations = _family(view, {row.organisation_id for row in found})
+    organisations = known_accounts(view, by, id=above(sorted({row.organisation_id for row in found})))
     kept = tuple(row for row in found if is_customer(organisations.get(row.organisation_id)))
     return Roster(kept, *known_of(view, organisations))
 
@@ -83,7 +87,7 @@ def customers(view: View) -> list[Contract]:
     """
     found = view.find(Contract, order=("organisation_id", "id"))
     ids = sorted({row.organisation_id for row in found})
-    organisations = by_id(view.find(Organisation, id=one_of(ids)))
+    organisations = known_accounts(view, id=one_of(ids))
     return [row for row in found if is_customer(organisations.get(row.organisation_id))]
 
 
@@ -92,16 +96,18 @@ def around(view: View, organisation_id: str) -> list[Contract]:
     own = view.find(Contract, organisation_id=organisation_id, order="id")
     naming = view.find(Contract, predecessor_ids=one_of([row.id for row in own]), order="id")
     others = [row for row in naming if row.organisation_id != organisation_id]
-    there = by_id(view.find(Organisation, id=one_of(sorted({row.organisation_id for row in others}))))
+    there = known_accounts(view, id=one_of(sorted({row.organisation_id for row in others})))
     return [*own, *(row for row in others if is_customer(there.get(row.organisation_id)))]
 
 
-def _family(view: View, ids: Collection[str]) -> Mapping[str, Organisation]:
-    """Read organisations, and those above them as far as they can be read."""
-    return by_id(view.find(Organisation, id=above(sorted(ids))))
+def known_accounts(view: View, by: object = None, **which: Any) -> dict[str, Known]:
+    """Read of some organisations what rules over many accounts ask, by id; `by` is what is split by."""
+    if by == "country":
+        return dict(by_id(view.find(Organisation, **which)))
+    return {row[0]: Account(*row) for row in view.columns(Organisation, *Account._fields, **which)}
 
 
-def known_of(view: View, organisations: Mapping[str, Organisation]) -> tuple[Accounts, Team]:
+def known_of(view: View, organisations: Mapping[str, Known]) -> tuple[Accounts, Team]:
     """Read who looks after some organisations, in which groups they are, and which are key accounts."""
     ids = one_of(list(organisations))
     assigned, memberships, statuses, standing_in = view.gather(
@@ -140,7 +146,7 @@ def checked_options(given: Iterable[str], known: Collection[str]) -> None:
             raise ValidationError.of("portfolio", name, "", f"is no option of a metric{nearest(name, known)}")
 
 
-def is_customer(organisation: Organisation | None) -> bool:
+def is_customer(organisation: Known | None) -> bool:
     """Say whether an organisation counts as a customer: it says so, or does not say what it is."""
     if organisation is None:
         return False

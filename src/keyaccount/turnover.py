@@ -5,6 +5,7 @@ Formulas stand once above these sums, whoever adds them up: `turnover` here, a s
 
 from __future__ import annotations
 
+import operator
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date
@@ -169,9 +170,9 @@ class Sums:
 
     def add(self, flow: Flow, currency: str, factor: Units) -> None:
         """Add a flow, each unit of it worth a factor in the currency asked for."""
-        own = self.amounts.setdefault(currency, [0] * len(flow.units))
-        for n, units in enumerate(flow.units):
-            own[n] += units * factor
+        own = self.amounts.get(currency)
+        added = flow.units if factor == 1 else [units * factor for units in flow.units]
+        self.amounts[currency] = list(added) if own is None else list(map(operator.add, own, added))
         if flow.first is not None and (self.first is None or flow.first < self.first):
             self.first = flow.first
 
@@ -207,6 +208,8 @@ def by_unit(found: Turnover, question: Question, then: date) -> list[Sums]:
 def _without_idle_currencies(rows: list[Sums]) -> list[Sums]:
     """Drop currencies in which nothing was turned over, so that they mix with no other; a row's only one may stay."""
     there = {currency for one in rows for currency in one.amounts}
+    if len(there) < 2:  # noqa: PLR2004 - as nearly always, and quick
+        return rows
     live = {currency for one in rows for currency, units in one.amounts.items() if any(units)}
     for one in rows:
         own = {currency for currency, units in one.amounts.items() if any(units)}
@@ -265,6 +268,11 @@ def in_each_currency(one: Sums, question: Question, figure: Callable[[str | None
     return attrs.evolve(
         figure(None, ()), value=None, reason=mixed(sorted(one.amounts)), parts=Figures(tuple(parts)), beside={}
     )
+
+
+def in_order(amounts: Mapping[str, Sequence[Units]]) -> Collection[tuple[str | None, Sequence[Units]]]:
+    """Return amounts by the order of their currencies."""
+    return amounts.items() if len(amounts) < 2 else sorted(amounts.items())  # noqa: PLR2004
 
 
 def money(units: Units, currency: str | None) -> Money | None:

@@ -22,7 +22,7 @@ from keyaccount.model.entity import Entity
 from keyaccount.model.organisations import Organisation
 from keyaccount.model.organogram import Unit, User
 from keyaccount.model.rights import KEY_ACCOUNT_MANAGER, Assignment, BreakGlass, Grant, Right, Substitution
-from keyaccount.queries import Query, Test, Total, Window, above, below, conditions, one_of, ordering, place
+from keyaccount.queries import Query, Test, Total, Totals, Window, above, below, conditions, one_of, ordering, place
 from keyaccount.requests import Request
 from keyaccount.spans import in_force
 from keyaccount.storage import Act, StorageUnit
@@ -135,12 +135,13 @@ class View:
         limit: int | None = None,
         searching: str | None = None,
         holding: Right = Right.READ,
+        latest: tuple[str, str] | None = None,
         **given: Any,
     ) -> Query:
         """Make a query of this view's reader, with conditions by field."""
         kind = kind_of(cls)
         where = conditions(kind, given, inner=True)
-        return Query(kind, where, searching, self.reader, holding, ordering(kind, order), limit)
+        return Query(kind, where, searching, self.reader, holding, ordering(kind, order), limit, latest=latest)
 
     def where(self, cls: type[Entity], given: Mapping[str, Any], *, limit: int | None = None) -> Query:
         """Make a query from conditions in a mapping."""
@@ -158,6 +159,10 @@ class View:
     def find(self, cls: type[E], **given: Any) -> list[E]:
         """Return the readable records of a kind that meet the conditions."""
         return cast("list[E]", list(self.work.unit.find(self.query(cls, **given))))
+
+    def columns(self, cls: type[Entity], *fields: str, **given: Any) -> list[tuple[Any, ...]]:
+        """Return some fields alone of the readable records of a kind that meet the conditions."""
+        return self.work.unit.columns(self.query(cls, **given), fields)
 
     def stream(self, kind: Kind, **given: Any) -> Iterator[Entity]:
         """Yield the readable records of a kind that meet conditions, by id, page by page, at one state."""
@@ -186,10 +191,12 @@ class View:
         windows: Sequence[Window] = (),
         *,
         sums: Collection[str] = (),
-        extremes: Collection[str] = (),
+        lows: Collection[str] = (),
+        highs: Collection[str] = (),
+        counted: bool = True,
     ) -> list[Total]:
-        """Total the rows of a query, by fields and in windows; see `StorageUnit.totals`."""
-        return list(self.work.unit.totals(query, by, windows, sums=sums, extremes=extremes))
+        """Total the rows of a query, by fields and in windows; see `Totals`."""
+        return list(self.work.unit.totals(query, Totals(by, windows, sums, lows, highs, counted)))
 
     def readable(self, cls: type[Entity], ids: Collection[str], right: Right = Right.READ) -> set[str]:
         """Return those of some ids that the reader holds a right on."""

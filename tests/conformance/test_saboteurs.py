@@ -5,7 +5,7 @@ An adapter that only hands on (`Wrapped`) passes the same checks, so that it is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,7 +18,7 @@ from conformance.stores import PATIENCE, sqlite
 from keyaccount import phones, testing
 from keyaccount.catalogue import KINDS
 from keyaccount.model.entity import Entity, evolved
-from keyaccount.queries import Query, Total, Window, one_of, place
+from keyaccount.queries import COUNTED, Query, Total, Totals, Window, one_of, place
 from keyaccount.storage import Act, Change, Image, Storage, StorageUnit, restriction, sql, statements
 from keyaccount.storage.memory import MemoryStorage
 from keyaccount.values import fold
@@ -39,17 +39,13 @@ class WrappedUnit:
         """Ask one question after the other."""
         return [list(self.find(query)) for query in queries]
 
-    def totals(
-        self,
-        query: Query,
-        by: Collection[str] = (),
-        windows: Sequence[Window] = (),
-        *,
-        sums: Collection[str] = (),
-        extremes: Collection[str] = (),
-    ) -> Iterator[Total]:
+    def columns(self, query: Query, fields: Sequence[str]) -> list[tuple[Any, ...]]:
+        """Hand on some columns."""
+        return self.inner.columns(query, fields)
+
+    def totals(self, query: Query, asked: Totals = COUNTED) -> Iterator[Total]:
         """Hand on a total."""
-        return self.inner.totals(query, by, windows, sums=sums, extremes=extremes)
+        return self.inner.totals(query, asked)
 
     def write(self, act: Act, changes: Sequence[Change]) -> None:
         """Hand on a write."""
@@ -108,34 +104,36 @@ class Wrapped:
 class UnrestrictedTotals(WrappedUnit):
     """Restriction missing in totals."""
 
-    def totals(
-        self, query: Query, by: Collection[str] = (), windows: Sequence[Window] = (), **more: Any
-    ) -> Iterator[Total]:
+    def totals(self, query: Query, asked: Totals = COUNTED) -> Iterator[Total]:
         """Count for nobody in particular."""
-        return self.inner.totals(attrs.evolve(query, reader=None), by, windows, **more)
+        return self.inner.totals(attrs.evolve(query, reader=None), asked)
+
+
+class UnrestrictedColumns(WrappedUnit):
+    """Restriction missing where single fields are read."""
+
+    def columns(self, query: Query, fields: Sequence[str]) -> list[tuple[Any, ...]]:
+        """Read for nobody in particular."""
+        return self.inner.columns(attrs.evolve(query, reader=None), fields)
 
 
 class UnrestrictedWindows(WrappedUnit):
     """Restriction missing in window totals."""
 
-    def totals(
-        self, query: Query, by: Collection[str] = (), windows: Sequence[Window] = (), **more: Any
-    ) -> Iterator[Total]:
+    def totals(self, query: Query, asked: Totals = COUNTED) -> Iterator[Total]:
         """Forget the reader in the columns of windows alone."""
-        whole = {one.key: one for one in self.inner.totals(attrs.evolve(query, reader=None), by, windows, **more)}
-        for one in self.inner.totals(query, by, windows, **more):
-            other = whole.get(one.key, one) if windows else one
-            yield attrs.evolve(one, counts=other.counts, sums=other.sums)
+        whole = {one.key: one for one in self.inner.totals(attrs.evolve(query, reader=None), asked)}
+        for one in self.inner.totals(query, asked):
+            other = whole.get(one.key, one) if asked.windows else one
+            yield one._replace(counts=other.counts, sums=other.sums)
 
 
 class ClosedWindows(WrappedUnit):
     """Off-by-one windows: the end included."""
 
-    def totals(
-        self, query: Query, by: Collection[str] = (), windows: Sequence[Window] = (), **more: Any
-    ) -> Iterator[Total]:
+    def totals(self, query: Query, asked: Totals = COUNTED) -> Iterator[Total]:
         """Take what lies on the end of a window for inside."""
-        return self.inner.totals(query, by, [self._closed(window) for window in windows], **more)
+        return self.inner.totals(query, attrs.evolve(asked, windows=map(self._closed, asked.windows)))
 
     def _closed(self, window: Window) -> Window:
         if window.end is None or window.end == type(window.end).max:
@@ -147,22 +145,18 @@ class ClosedWindows(WrappedUnit):
 class FloatSums(WrappedUnit):
     """Sums that pass through floating-point numbers."""
 
-    def totals(
-        self, query: Query, by: Collection[str] = (), windows: Sequence[Window] = (), **more: Any
-    ) -> Iterator[Total]:
+    def totals(self, query: Query, asked: Totals = COUNTED) -> Iterator[Total]:
         """Lose what a float cannot hold."""
-        for one in self.inner.totals(query, by, windows, **more):
-            yield attrs.evolve(one, sums=tuple(tuple(int(float(n)) for n in sums) for sums in one.sums))
+        for one in self.inner.totals(query, asked):
+            yield one._replace(sums=tuple(tuple(int(float(n)) for n in sums) for sums in one.sums))
 
 
 class TextOrderTotals(WrappedUnit):
     """Totals in the order of what their keys read like."""
 
-    def totals(
-        self, query: Query, by: Collection[str] = (), windows: Sequence[Window] = (), **more: Any
-    ) -> Iterator[Total]:
+    def totals(self, query: Query, asked: Totals = COUNTED) -> Iterator[Total]:
         """Order by the text of the keys, so that nothing stands among the names."""
-        found = self.inner.totals(query, by, windows, **more)
+        found = self.inner.totals(query, asked)
         return iter(sorted(found, key=lambda one: tuple(map(str, one.key))))
 
 
@@ -255,11 +249,9 @@ class Unmasked(WrappedUnit):
 class UngroupedTotals(WrappedUnit):
     """Totals that forget the second field they are grouped by."""
 
-    def totals(
-        self, query: Query, by: Collection[str] = (), windows: Sequence[Window] = (), **more: Any
-    ) -> Iterator[Total]:
+    def totals(self, query: Query, asked: Totals = COUNTED) -> Iterator[Total]:
         """Group by nothing but the first field."""
-        return self.inner.totals(query, tuple(by)[:1], windows, **more)
+        return self.inner.totals(query, attrs.evolve(asked, by=asked.by[:1]))
 
 
 class GathersUnrestricted(WrappedUnit):
@@ -434,6 +426,7 @@ class KeepsKeys(Wrapped):
 SABOTEURS: Sequence[tuple[type[WrappedUnit | Wrapped], str]] = (
     (UnrestrictedTotals, "restricted totals: a closed book"),
     (LimitFirst, "restricted pages: a closed book"),
+    (UnrestrictedColumns, "restricted pages: a closed book"),
     (SecondPageForAll, "restricted pages: oversight to change"),
     (GathersUnrestricted, "restricted gather: a closed book"),
     (SearchesHidden, "restricted search: a closed book"),

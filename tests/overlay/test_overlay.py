@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 import keyaccount as ka
 from keyaccount.catalogue import KINDS
-from keyaccount.queries import Query
+from keyaccount.queries import Query, Totals
 from keyaccount.sql import IntKey, Overlay, Scaled, Source, TextKey
 from keyaccount.storage.sqlite import SQLiteExecutor
 
@@ -182,7 +182,7 @@ def test_sums_and_ranges_are_exact(engine: sa.Engine, book: ka.Book) -> None:
     office = book.trusted("test")
     assert office.count(ka.Invoice, net=ka.at_least(ka.Money("9.50", "EUR"))) == 1
     with book._storage.unit(write=False) as unit:
-        (total,) = unit.totals(Query(KINDS["Invoice"]), sums=["net_units"])
+        (total,) = unit.totals(Query(KINDS["Invoice"]), Totals(sums=["net_units"]))
     assert total.sums == ((10_000 + 90_000 + 100_000 - 50_000,),)
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import keyaccount as ka
 from keyaccount.catalogue import kind_of
-from keyaccount.queries import Index, Query, conditions, ordering, place, run, total
+from keyaccount.queries import Index, Query, Totals, conditions, ordering, place, run, total
 
 DAY = date(2026, 11, 21)
 days = st.none() | st.integers(-3, 3).map(lambda n: DAY + timedelta(days=n))
@@ -155,7 +155,7 @@ def test_count_is_length(rows: list[ka.Position]) -> None:
         found = [row for row in run(query, Index(rows)) if isinstance(row, ka.Position)]
         assert [(t.key, t.count) for t in total(query, Index(rows))] == [((), len(found))]
         by = Counter((row.contact_id, row.main) for row in found)
-        assert {t.key: t.count for t in total(query, Index(rows), ("contact_id", "main"))} == by
+        assert {t.key: t.count for t in total(query, Index(rows), Totals(("contact_id", "main")))} == by
 
 
 @pytest.mark.parametrize(

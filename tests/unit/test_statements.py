@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -15,7 +15,7 @@ import pytest
 
 import keyaccount as ka
 from keyaccount.model.entity import Entity
-from keyaccount.queries import Query, Total, Window
+from keyaccount.queries import COUNTED, Query, Total, Totals
 from keyaccount.storage import Storage, StorageUnit, file
 from keyaccount.storage.memory import MemoryStorage
 from keyaccount.storage.sqlite import SQLiteStorage
@@ -64,12 +64,15 @@ class CountingUnit:
         self._storage.asked.append("gather " + ", ".join(query.kind.name for query in queries))
         return self._inner.gather(queries)
 
-    def totals(
-        self, query: Query, by: Collection[str] = (), windows: Sequence[Window] = (), **more: Any
-    ) -> Iterator[Total]:
+    def columns(self, query: Query, fields: Sequence[str]) -> list[tuple[Any, ...]]:
+        """Count one round trip."""
+        self._storage.asked.append(f"columns {query.kind.name}")
+        return self._inner.columns(query, fields)
+
+    def totals(self, query: Query, asked: Totals = COUNTED) -> Iterator[Total]:
         """Count one round trip."""
         self._storage.asked.append(f"totals {query.kind.name}")
-        return self._inner.totals(query, by, windows, **more)
+        return self._inner.totals(query, asked)
 
     def __getattr__(self, name: str) -> Any:
         """Hand on everything else: writing and the audit are not counted here."""

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import keyaccount as ka
 from keyaccount.catalogue import Kind, kind_of
 from keyaccount.model.entity import Entity
-from keyaccount.queries import Index, Query, Total, Window, at_least, conditions, grouped, total
+from keyaccount.queries import Index, Query, Total, Totals, Window, at_least, conditions, grouped, total
 from keyaccount.shapes import Shape
 
 TODAY = date(2026, 11, 21)
@@ -34,7 +34,7 @@ def activities(days: list[date | None]) -> list[ka.Activity]:
 
 def totals(rows: list[Any], kind: Kind, by: tuple[str, ...] = (), *windows: Window, **more: Any) -> list[Total]:
     """Total rows."""
-    return list(total(Query(kind), Index(rows), by, windows, **more))
+    return list(total(Query(kind), Index(rows), Totals(by, windows, **more)))
 
 
 @given(days=st.lists(DAYS | st.none(), max_size=12), start=DAYS, middle=DAYS, end=DAYS)
@@ -92,16 +92,18 @@ def test_extremes() -> None:
         for n, (title, (start, end)) in enumerate(zip(("b", None, "B"), spans, strict=True))
     ]
     asked = ("valid_from", "valid_until", "title", "id", "department")
-    (found,) = totals(rows, POSITION, extremes=asked)
+    (found,) = totals(rows, POSITION, lows=asked, highs=asked)
     assert found.lows == (TODAY - timedelta(days=2), TODAY, "B", "p0", None)
     assert found.highs == (TODAY + timedelta(days=2), None, "b", "p2", None)
-    (nothing,) = totals([], POSITION, extremes=asked, sums=("version",))
+    (nothing,) = totals([], POSITION, lows=asked, highs=asked, sums=("version",))
     assert nothing == Total((), 0, (0,), ((0,),), (None,) * 5, (None,) * 5)
 
 
 def test_extremes_do_not_heed_windows() -> None:
     """Extremes are over all rows, so that a last day is known also where no window holds it."""
-    (found,) = totals(activities([TODAY, None]), ACTIVITY, (), Window("follow_up_on", end=TODAY), extremes=("id",))
+    (found,) = totals(
+        activities([TODAY, None]), ACTIVITY, (), Window("follow_up_on", end=TODAY), lows=("id",), highs=("id",)
+    )
     assert (found.counts, found.lows, found.highs) == ((0,), ("y0",), ("y1",))
 
 
@@ -165,7 +167,7 @@ def test_any_shape_that_adds_up_is_summed() -> None:
     kind = Kind(Receipt, "free", None, derived=(("amount", Cents()),))
     names = [f"c{10**30}", "c-7", "-", "c5"]
     rows: list[Entity] = [Receipt(f"r{n}", name=name) for n, name in enumerate(names)]
-    (found,) = grouped(kind, rows, sums=("amount", "version"))
+    (found,) = grouped(kind, rows, Totals(sums=("amount", "version")))
     assert found.sums == ((10**30 - 2, 0),)
 
 
@@ -175,21 +177,22 @@ def test_any_shape_that_adds_up_is_summed() -> None:
         ({"by": ("nmae",)}, "is no field; did you mean 'name'"),
         ({"by": ("refs",)}, "no order to group by"),
         ({"sums": ("name",)}, "cannot be added up"),
-        ({"extremes": ("extra",)}, "no lowest and highest"),
+        ({"lows": ("extra",)}, "no lowest and highest"),
+        ({"highs": ("extra",)}, "no lowest and highest"),
         ({"windows": (Window("name"),)}, "no days or moments"),
     ],
 )
 def test_what_cannot_be_totalled_is_refused(asked: dict[str, Any], reason: str) -> None:
     """A field that does not fit is named, with what is wrong about it."""
     with pytest.raises(ka.ValidationError, match=reason):
-        total(Query(UNIT), Index(), **asked)
+        total(Query(UNIT), Index(), Totals(**asked))
 
 
 @pytest.mark.parametrize("border", [NOW, "2026-11-21", 5])
 def test_borders_must_fit_their_field(border: Any) -> None:
     """A window over days takes days, and all mistakes are named at once."""
     with pytest.raises(ka.ValidationError) as caught:
-        total(Query(POSITION), Index(), ("x",), (Window("valid_from", border, border),))
+        total(Query(POSITION), Index(), Totals(("x",), (Window("valid_from", border, border),)))
     assert [problem.field for problem in caught.value.problems] == ["x", "valid_from", "valid_from"]
 
 
@@ -197,6 +200,6 @@ def test_windows_over_moments() -> None:
     """A moment in another zone borders at the same instant."""
     rows = [ka.Activity("y", "o", at=NOW), ka.Activity("z", "o", at=NOW - timedelta(microseconds=1))]
     zone = NOW.astimezone(ZoneInfo("Asia/Tokyo"))
-    found = totals(rows, ACTIVITY, (), Window("at", zone), Window("at", end=zone), extremes=("at",))
+    found = totals(rows, ACTIVITY, (), Window("at", zone), Window("at", end=zone), lows=("at",), highs=("at",))
     assert found[0].counts == (1, 1)
     assert (found[0].lows, found[0].highs) == ((rows[1].at,), (NOW,))

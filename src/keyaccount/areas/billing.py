@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from keyaccount import billing, ledgers
-from keyaccount.model.commerce import Invoice
 from keyaccount.rosters import known_group
 from keyaccount.view import View
 
@@ -34,8 +33,7 @@ class Billing:
         """
         with self._desk._view() as view:
             day = self._desk._day(on, view)
-            late, undated = view.gather(ledgers.overdue(view, day), ledgers.undated(view, day))
-            rows = cast("list[Invoice]", [*late, *undated])
+            rows = [*ledgers.overdue(view, day), *ledgers.undated(view, day)]
             kept, options = self._asked(view, day, rows, by, group)
             found = billing.overdue(kept, **options)
             return attrs.evolve(found, remarks=ledgers.remarks_on_rows(view, "invoices"))
@@ -61,8 +59,8 @@ class Billing:
 
     @staticmethod
     def _asked(
-        view: View, day: date, rows: list[Invoice], by: str | None, group: str | None
-    ) -> tuple[list[Invoice], dict[str, Any]]:
+        view: View, day: date, rows: list[billing.Bill], by: str | None, group: str | None
+    ) -> tuple[list[billing.Bill], dict[str, Any]]:
         known = ledgers.customers(view, (row.organisation_id for row in rows), {"by": by, "group": group})
         kept = [row for row in rows if known.has(row.organisation_id)]
         return kept, {"on": day, "by": by, "group": known_group(view, group), "accounts": known.accounts}

@@ -91,7 +91,7 @@ class Contracts:
             return rules.Covers(tuple(row for row in own if kind is None or row.kind == kind))
 
     def _asked(self, view: View, on: date | None, by: str | None, group: str | None, *, frames: bool) -> dict[str, Any]:
-        found = roster(view)
+        found = roster(view, by)
         return {
             "contracts": found.contracts,
             "on": self._desk._day(on, view),

@@ -102,7 +102,7 @@ class Portfolio:
     def movements(self, period: Period | tuple[date, date], **asked: Unpack[Asked]) -> Movements:
         """Return what moved the recurring value: start + new + reactivated + expansion - contraction - churn = end."""
         with self._desk._view() as view:
-            found = roster(view)
+            found = roster(view, asked.get("by"))
             return portfolio.movements(found.contracts, period, **self._options(view, found, asked))
 
     def recurring(self, *, per: Literal["year", "month"] = "year", **asked: Unpack[Asked]) -> Figure:
@@ -125,7 +125,7 @@ class Portfolio:
         window, lead = Period.of(period), self._desk._book.lead
         lead_days = lead if isinstance(lead, int) else LEAD_DAYS
         with self._desk._view() as view:
-            found = roster(view)
+            found = roster(view, asked.get("by"))
             options = self._options(view, found, asked)
             raised = view.find(Renewal, order="id")
             return portfolio.days_to_first_action(
@@ -189,7 +189,7 @@ class Portfolio:
         """Return the days since the last contact in both directions, by account, contact or group."""
         with self._desk._view() as view:
             day = self._desk._day(asked.get("on"), view)
-            met, held = ledgers.contacts(view, day)
+            met, held = ledgers.contacts(view, day, per)
             known = ledgers.customers(
                 view, (row.organisation_id for row in met if row.organisation_id), {**asked, "per": per}
             )
@@ -233,7 +233,7 @@ class Portfolio:
 
     def _figure(self, metric: Callable[[Roster, dict[str, Any]], Figure], asked: Asked) -> Figure:
         with self._desk._view() as view:
-            found = roster(view)
+            found = roster(view, asked.get("by"))
             return metric(found, self._options(view, found, asked))
 
     def _turnover(

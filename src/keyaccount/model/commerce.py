@@ -173,8 +173,11 @@ class Invoice(Entity):
 
     def open_amount_on(self, on: date) -> Money:
         """Return what was still to be paid at the end of a day."""
-        paid = (payment.amount for payment in self.payments if payment.paid_on is None or payment.paid_on <= on)
-        return (self.gross or self._net) - Money.total(paid, self.currency)
+        return Money.of_units(self.left_on(on), self.currency)
+
+    def left_on(self, on: date) -> int:
+        """Return the same in ten-thousandths of its currency."""
+        return left_of((self.gross or self._net).units, self.payments, on)
 
     @property
     def is_credit(self) -> bool:
@@ -209,6 +212,12 @@ class Invoice(Entity):
     @property
     def _net(self) -> Money:
         return self.net if self.net is not None else Money.total((each.net for each in self.lines), self.currency)
+
+
+def left_of(units: int, payments: Iterable[Payment], on: date) -> int:
+    """Return what was left of an amount at the end of a day, both in ten-thousandths."""
+    paid = [each.amount.units for each in payments if each.paid_on is None or each.paid_on <= on]
+    return units - sum(paid)
 
 
 def rounded_units(units: Fraction, currency: str) -> Money:

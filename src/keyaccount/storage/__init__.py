@@ -6,16 +6,16 @@ here names a database.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import attrs
 
 from keyaccount.model.entity import Entity
-from keyaccount.queries import Query, Total, Window
+from keyaccount.queries import COUNTED, Query, Total, Totals
 
 
 @attrs.frozen
@@ -76,22 +76,21 @@ class StorageUnit(Protocol):
     def gather(self, queries: Sequence[Query]) -> list[list[Entity]]:
         """Answer several queries in one round trip, in their order."""
 
-    def totals(
-        self,
-        query: Query,
-        by: Collection[str] = (),
-        windows: Sequence[Window] = (),
-        *,
-        sums: Collection[str] = (),
-        extremes: Collection[str] = (),
-    ) -> Iterator[Total]:
+    def columns(self, query: Query, fields: Sequence[str]) -> list[tuple[Any, ...]]:
+        """Answer a query with some fields alone of each record: for rules over very many rows.
+
+        They come in the query's order where it gives one or is cut, else in any.
+
+        Raises ValidationError for what is no field of the kind (`keyaccount.queries.check_fields`).
+        """
+
+    def totals(self, query: Query, asked: Totals = COUNTED) -> Iterator[Total]:
         """Total what a reader may see of a query, grouped by fields; without fields one total, also of nothing.
 
-        Order, page and limit of the query do not matter. `by` are fields that have an order, and references; by a list
-        of references a row counts once under each that the reader sees, and under None where there is none. Each of
-        the `windows` is a column: how many rows lie in it, and the exact sums of the fields `sums` over them. The
-        `extremes` of fields are over all rows. Totals come in the order of their keys, field by field: numbers, days
-        and moments by size, text by its characters, nothing last.
+        Order, page and limit of the query do not matter. It is grouped by fields that have an order, and references;
+        by a list of references a row counts once under each that the reader sees, and under None where there is none.
+        Totals come in the order of their keys, field by field: numbers, days and moments by size, text by its
+        characters, nothing last.
 
         Raises ValidationError for fields that do not fit (`keyaccount.queries.check_totals`).
         """

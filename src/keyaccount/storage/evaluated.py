@@ -5,7 +5,7 @@ What a unit writes lies over the rows and stays its own. When it has ended well,
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -13,7 +13,7 @@ import attrs
 
 from keyaccount.errors import ConflictError
 from keyaccount.model.entity import Entity
-from keyaccount.queries import Index, Query, Rows, Total, Window, run, total
+from keyaccount.queries import COUNTED, Index, Query, Rows, Total, Totals, check_fields, columns_of, run, total
 from keyaccount.storage import Act, Change, Image
 
 
@@ -77,18 +77,15 @@ class EvaluatedUnit:
         with self._guard:
             return [list(run(query, self)) for query in queries]
 
-    def totals(
-        self,
-        query: Query,
-        by: Collection[str] = (),
-        windows: Sequence[Window] = (),
-        *,
-        sums: Collection[str] = (),
-        extremes: Collection[str] = (),
-    ) -> Iterator[Total]:
+    def columns(self, query: Query, fields: Sequence[str]) -> list[tuple[Any, ...]]:
+        """Answer a query with some fields alone of each record."""
+        check_fields(query.kind, fields)
+        return columns_of(self.find(query), fields)
+
+    def totals(self, query: Query, asked: Totals = COUNTED) -> Iterator[Total]:
         """Total what a reader may see of a query."""
         with self._guard:
-            return iter(list(total(query, self, by, windows, sums=sums, extremes=extremes)))
+            return iter(list(total(query, self, asked)))
 
     # -- the port: writing
 

@@ -19,7 +19,21 @@ from keyaccount.asking import CLOSURES
 from keyaccount.catalogue import KINDS, Kind
 from keyaccount.errors import ConflictError, ReadOnly, ValidationError
 from keyaccount.model.entity import Entity
-from keyaccount.queries import Index, Query, Total, Window, best, check_totals, grouped, in_order, one_of, run
+from keyaccount.queries import (
+    COUNTED,
+    Index,
+    Query,
+    Total,
+    Totals,
+    best,
+    check_fields,
+    check_totals,
+    columns_of,
+    grouped,
+    in_order,
+    one_of,
+    run,
+)
 from keyaccount.storage import Act, Change, Finding, Image
 from keyaccount.storage.dialects import Dialect, Elsewhere
 from keyaccount.storage.schema import Table
@@ -28,7 +42,7 @@ from keyaccount.storage.sources import Source
 from keyaccount.storage.sql import Select, unpacked
 from keyaccount.storage.statements import reader_of, statement
 from keyaccount.storage.theirs import assembler, blended, ours_of
-from keyaccount.storage.totals import Totals
+from keyaccount.storage.totals import totals_of
 from keyaccount.storage.unit import Executor, SQLUnit, entities
 
 _BATCH = 500
@@ -85,34 +99,35 @@ class OverlayUnit(SQLUnit):
     def _roughly(self, query: Query) -> Query:
         """Return a query whose answer holds all rows of another's: without a page where SQL cannot say which."""
         rough = self._reading.rough(query.kind.name)
-        fields = [field for field, _ in (*query.where, *query.order)]
-        return query if rough.isdisjoint(fields) else attrs.evolve(query, order=(), limit=None, after=None)
+        fields = [*(field for field, _ in (*query.where, *query.order)), *(query.latest or ())]
+        if rough.isdisjoint(fields):
+            return query
+        return attrs.evolve(query, order=(), limit=None, after=None, latest=None)
 
     def _records(self, kind: Kind, rows: Iterable[Sequence[Any]]) -> list[Entity]:
         elsewhere = self._reading.elsewhere(kind.name)
         return entities(kind, rows) if elsewhere is None else list(map(assembler(kind, elsewhere), rows))
 
-    def totals(
-        self,
-        query: Query,
-        by: Collection[str] = (),
-        windows: Sequence[Window] = (),
-        *,
-        sums: Collection[str] = (),
-        extremes: Collection[str] = (),
-    ) -> Iterator[Total]:
+    def columns(self, query: Query, fields: Sequence[str]) -> list[tuple[Any, ...]]:
+        """Answer a query with some fields alone of each record: a host's are read whole, for they may be anything."""
+        if self._reading.elsewhere(query.kind.name) is None:
+            return super().columns(query, fields)
+        check_fields(query.kind, fields)
+        return columns_of(self.find(query), fields)
+
+    def totals(self, query: Query, asked: Totals = COUNTED) -> Iterator[Total]:
         """Total what a reader may see of a query: in the database, save where it cannot be exact."""
-        check_totals(query.kind, by, windows, sums, extremes)
-        fields = {field for field, _ in query.where} | {*by, *sums, *extremes} | {window.field for window in windows}
-        if self._reading.rough(query.kind.name).isdisjoint(fields):
-            return super().totals(query, by, windows, sums=sums, extremes=extremes)
+        check_totals(query.kind, asked)
+        rough = self._reading.rough(query.kind.name)
+        if rough.isdisjoint({field for field, _ in query.where} | asked.fields):
+            return super().totals(query, asked)
         found = self.find(attrs.evolve(query, order=(), limit=None, after=None))
-        return grouped(query.kind, found, by, windows, sums=sums, extremes=extremes)
+        return grouped(query.kind, found, asked)
 
     def _totals(self, query: Query, asked: Totals, *, halves: bool) -> list[Total]:
         select = Select(query, self._parameters(query.reader), self._reading)
         rows = self._run(select.totals(asked, halves=halves), select.parameters)
-        return asked.read(query.kind, rows, halves=halves)
+        return totals_of(query.kind, asked, rows, halves=halves)
 
     def _images(self, table: Table, id: str) -> Iterator[Image]:
         """Yield what our fields have been; the host's are those of today, and a row that the host removed has none."""

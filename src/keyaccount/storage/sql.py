@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 from keyaccount.catalogue import Kind
 from keyaccount.codec import moment, reader_of, writer_of, written
-from keyaccount.queries import Key, Query, Test, Window
+from keyaccount.queries import Key, Query, Test, Totals, Window
 from keyaccount.search import prepared
 from keyaccount.shapes import (
     Amount,
@@ -39,7 +39,7 @@ from keyaccount.storage.hosts import READINGS
 from keyaccount.storage.narrowing import is_number, narrowed, sought
 from keyaccount.storage.restriction import Restriction, restriction_for, sort_of
 from keyaccount.storage.schema import DIALLED, is_whole, key_text, table_of
-from keyaccount.storage.totals import Totals, parts
+from keyaccount.storage.totals import parts
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -67,17 +67,19 @@ class Select:
 
     # -- whole statements
 
-    def rows(self) -> str:
-        """Return the statement that answers the query, but for ranking a text search."""
+    def rows(self, fields: Sequence[str] | None = None) -> str:
+        """Return the statement that answers the query, but for ranking a text search; with some fields alone."""
         kind = self.query.kind
-        columns = ", ".join(_columns(kind, self._restriction))
-        return self.with_views(
-            f"SELECT {columns} FROM {self._table} t WHERE {self._where(kind, 't')} {self._arranged(kind, 't')}"
-        )
+        shown = _columns(kind, self._restriction) if fields is None else (self._shown(kind, "t", f) for f in fields)
+        arranged = self._arranged(kind, "t") if fields is None or self.query.is_arranged else ""
+        columns = ", ".join(shown)
+        return self.with_views(f"SELECT {columns} FROM {self._rows(kind)} WHERE {self._where(kind, 't')} {arranged}")
 
     def ids(self) -> str:
         """Return the statement that gives the ids of the query's rows alone, in no order."""
-        return self.with_views(f"SELECT t.id FROM {self._table} t WHERE {self._where(self.query.kind, 't')}")
+        return self.with_views(
+            f"SELECT t.id FROM {self._rows(self.query.kind)} WHERE {self._where(self.query.kind, 't')}"
+        )
 
     def branch(self, number: int, width: int) -> str:
         """Return the query as a branch of a statement for several: numbered, of one width, in no order."""
@@ -85,7 +87,7 @@ class Select:
         shown = _columns(kind, self._restriction)
         padded = ", ".join([*shown, *["NULL"] * (width - len(shown))])
         columns = f"CAST(json_build_array({', '.join(shown)}) AS text)" if self.dialect.packed else padded
-        text = f"SELECT {number}, {columns} FROM {self._table} t WHERE {self._where(kind, 't')}"
+        text = f"SELECT {number}, {columns} FROM {self._rows(kind)} WHERE {self._where(kind, 't')}"
         return f"SELECT * FROM ({text} {self._arranged(kind, 't')}) b" if self._cut else text
 
     @property
@@ -108,15 +110,16 @@ class Select:
         columns.append("COUNT(*)")
         for lies in [self._lies_in(kind, "t", window) for window in asked.windows] or [self.dialect.true]:
             inside = f"FILTER (WHERE {lies})"
-            columns.append(f"COUNT(*) {inside}")
+            columns += [f"COUNT(*) {inside}"] * asked.counted
             columns += [f"SUM({part}) {inside}" for field in asked.sums for part in parts(field, halves=halves)]
-        columns += [column for field in asked.extremes for column in self._extremes(kind, "t", field)]
+        columns += [self._extreme(kind, "t", field, "MIN", "start") for field in asked.lows]
+        columns += [self._extreme(kind, "t", field, "MAX", "end") for field in asked.highs]
         rule = self._restriction if self._elsewhere is None else None
         by_home = rule is not None and "organisation_id" in asked.by and rule.at_account(kind)
         where = self._where(kind, "t", paged=False, permitted=not by_home)
         grouped += f" HAVING {self._permits(kind, 't')}" if by_home else ""  # once for each account, not for each row
         return self.with_views(
-            f"SELECT {', '.join(columns)} FROM {self._table} t{''.join(joins)} WHERE {where}{grouped}"
+            f"SELECT {', '.join(columns)} FROM {self._rows(kind)}{''.join(joins)} WHERE {where}{grouped}"
         )
 
     def _permits(self, kind: Kind, at: str) -> str:
@@ -139,12 +142,20 @@ class Select:
         open_too = (side == "end" and end is None) or (side == "start" and start is None)
         return f"{column} IS NULL OR ({' AND '.join(borders)})" if open_too else " AND ".join(borders)
 
-    def _extremes(self, kind: Kind, at: str, field: str) -> Iterator[str]:
+    def _extreme(self, kind: Kind, at: str, field: str, function: str, open_side: str) -> str:
         shape, column = kind.shapes[field], self._shown(kind, at, field)
-        side = shape.unbounded if isinstance(shape, Day) else ""
-        for function, open_side in (("MIN", "start"), ("MAX", "end")):
-            found = f"{function}({column})"
-            yield f"CASE WHEN COUNT({column}) = COUNT(*) THEN {found} END" if side == open_side else found
+        found = f"{function}({column})"
+        is_open = isinstance(shape, Day) and shape.unbounded == open_side
+        return f"CASE WHEN COUNT({column}) = COUNT(*) THEN {found} END" if is_open else found
+
+    def _rows(self, kind: Kind) -> str:
+        """Return the table that is asked, joined with the latest of what its rows share where that is asked for."""
+        if self.query.latest is None:
+            return f"{self._table} t"
+        key, at = (self._shown(kind, "t", field) for field in self.query.latest)
+        met = self._where(kind, "t", paged=False)
+        latest = f"SELECT {key} AS shared, MAX({at}) AS latest FROM {self._table} t WHERE {met} GROUP BY {key}"
+        return f"{self._table} t JOIN ({latest}) n ON {key} = n.shared AND {at} = n.latest"
 
     @property
     def _table(self) -> str:
@@ -247,7 +258,7 @@ class Select:
             return self._meets_pairs(kind, at, number, shape)
         column = self._shown(kind, at, field, folded=isinstance(shape, Text) and shape.folded)
         if test.op == "is_none":
-            return f"{column} IS NULL" + ("" if is_whole(shape) else f" OR {column} = ''")
+            return f"{column} IS NULL" + ("" if _is_no_text(shape) else f" OR {column} = ''")
         if test.op in ("is", "one_of"):
             return self._equals(kind, at, number, column)
         if isinstance(shape, Amount):
@@ -462,6 +473,11 @@ def _shown(kind: Kind, at: str, field: str, restriction: Restriction | None, *, 
 
 def _quoted(name: str) -> str:
     return f'"{name}"'
+
+
+def _is_no_text(shape: Shape) -> bool:
+    """Say whether a field never holds a text of no length."""
+    return is_whole(shape) or isinstance(shape, (Day, Moment))
 
 
 def _may_be_nothing(shape: Shape) -> bool:

@@ -91,7 +91,8 @@ def _form_of(query: Query) -> Hashable:
     shapes = query.kind.shapes
     where = tuple([(field, test.op, _decides(shapes[field], test)) for field, test in query.where])
     place = None if query.after is None else tuple([rank for rank, _ in query.after[:-1]])
-    return query.kind, query.reader is None, query.right, query.order, query.limit is None, place, where
+    page = query.order, query.limit is None, place, query.latest
+    return query.kind, query.reader is None, query.right, page, where
 
 
 def _decides(shape: Shape, test: Test) -> Hashable:

@@ -2,46 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice, repeat
 from typing import Any
 
-import attrs
-
 from keyaccount.catalogue import Kind
-from keyaccount.codec import reader_of
-from keyaccount.queries import Total, Window, key_order
+from keyaccount.codec import read_column, reader_of
+from keyaccount.queries import Total, Totals, key_order
 from keyaccount.shapes import Many
 
 
-@attrs.frozen
-class Totals:
-    """What is to be totalled of a query; see `StorageUnit.totals`."""
+def totals_of(kind: Kind, asked: Totals, rows: Iterable[Sequence[Any]], *, halves: bool) -> list[Total]:
+    """Read the totals out of a statement's rows, in their order.
 
-    by: tuple[str, ...]
-    windows: tuple[Window, ...]
-    sums: tuple[str, ...]
-    extremes: tuple[str, ...]
-
-    def read(self, kind: Kind, rows: Iterable[Sequence[Any]], *, halves: bool) -> list[Total]:
-        """Read the totals out of a statement's rows, in their order.
-
-        A row holds its key, the number of rows, for each window their number and sums, and both ends of each extreme.
-        """
-        first, wide = len(self.by) + 1, 1 + len(self.sums) * (2 if halves else 1)
-        last = first + wide * (len(self.windows) or 1)
-        keys, ends = ([_reader(kind, field) for field in fields] for fields in (self.by, self.extremes))
-        found = [
-            Total(
-                _read_all(keys, row[: first - 1]),
-                row[first - 1],
-                tuple(row[first:last:wide]),
-                tuple(_added(row[at + 1 : at + wide], halves=halves) for at in range(first, last, wide)),
-                _read_all(ends, row[last::2]),
-                _read_all(ends, row[last + 1 :: 2]),
-            )
-            for row in rows
-        ]
-        return sorted(found, key=lambda total: key_order(total.key))
+    A row holds its key, the number of rows, for each window their number (where it is counted) and sums, and the lowest
+    and highest values.
+    """
+    columns = list(zip(*rows, strict=True))
+    if not columns:
+        return []
+    left, size, counts, sums = iter(columns), len(columns[0]), [], []
+    keys = [_read(kind, field, next(left)) for field in asked.by]
+    whole = next(left)
+    for _ in asked.windows or ("everything",):
+        if asked.counted:
+            counts.append(next(left))
+        sums.append(_across(_added(list(islice(left, len(asked.sums) * (1 + halves))), halves=halves), size))
+    lows, highs = ([_read(kind, field, next(left)) for field in fields] for fields in (asked.lows, asked.highs))
+    keyed, counted, summed, lowest, highest = (_across(each, size) for each in (keys, counts, sums, lows, highs))
+    found = list(map(Total, keyed, whole, counted, summed, lowest, highest))
+    places = list(zip(*map(_places, keys), strict=True))
+    return [found[n] for n in sorted(range(size), key=places.__getitem__)] if keys else found
 
 
 _HALF = 32
@@ -53,19 +44,25 @@ def parts(field: str, *, halves: bool) -> tuple[str, ...]:
     return (f"{column} >> {_HALF}", f"{column} & {(1 << _HALF) - 1}") if halves else (column,)
 
 
-def _added(sums: Sequence[Any], *, halves: bool) -> tuple[int, ...]:
-    """Return the sums of a window; nothing adds up to 0, and two halves to the whole."""
+def _added(columns: Sequence[Sequence[Any]], *, halves: bool) -> list[list[int]]:
+    """Return the sums of a window, a column for each field; nothing adds up to 0, and two halves to the whole."""
     if halves:
-        pairs = zip(sums[::2], sums[1::2], strict=True)
-        return tuple((int(high or 0) << _HALF) + int(low or 0) for high, low in pairs)
-    return tuple(int(one or 0) for one in sums)
+        pairs = zip(columns[::2], columns[1::2], strict=True)
+        return [[(int(top or 0) << _HALF) + int(low or 0) for top, low in zip(*pair, strict=True)] for pair in pairs]
+    return [[int(one or 0) for one in column] for column in columns]
 
 
-def _reader(kind: Kind, field: str) -> Callable[[Any], Any] | None:
+def _read(kind: Kind, field: str, column: Sequence[Any]) -> Sequence[Any]:
     shape = kind.shapes[field]
-    return reader_of(shape.item if isinstance(shape, Many) else shape)
+    reader = reader_of(shape.item if isinstance(shape, Many) else shape)
+    return column if reader is None else read_column(reader, column)
 
 
-def _read_all(readers: Sequence[Callable[[Any], Any] | None], values: Sequence[Any]) -> tuple[Any, ...]:
-    read = zip(readers, values, strict=True)
-    return tuple([value if reader is None or value is None else reader(value) for reader, value in read])
+def _across(columns: Sequence[Iterable[Any]], size: int) -> Iterable[tuple[Any, ...]]:
+    """Return the rows of some columns; of none as many empty ones."""
+    return zip(*columns, strict=True) if columns else repeat((), size)
+
+
+def _places(column: Sequence[Any]) -> Sequence[Any]:
+    """Return what a column is sorted by; text, as most keys are, by itself."""
+    return column if set(map(type, column)) == {str} else [key_order((value,)) for value in column]

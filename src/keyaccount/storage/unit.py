@@ -19,10 +19,21 @@ import attrs
 
 from keyaccount.access import Reader
 from keyaccount.catalogue import Kind
-from keyaccount.codec import assembler, moment
+from keyaccount.codec import assembler, moment, read_columns
 from keyaccount.errors import ConflictError
 from keyaccount.model.entity import Entity
-from keyaccount.queries import Query, Total, Window, best, check_totals, grouped, in_order
+from keyaccount.queries import (
+    COUNTED,
+    Query,
+    Total,
+    Totals,
+    best,
+    check_fields,
+    check_totals,
+    columns_of,
+    grouped,
+    in_order,
+)
 from keyaccount.storage import Act, Change, Image, audit
 from keyaccount.storage.audit import chained, content, digested
 from keyaccount.storage.changed import Changed, counts_of, names_of
@@ -32,7 +43,7 @@ from keyaccount.storage.restriction import parameters
 from keyaccount.storage.schema import Table, lookup_keys, search_text, stored_columns, table_of
 from keyaccount.storage.sql import Select, shown_fields, unpacked
 from keyaccount.storage.statements import reader_of, statement
-from keyaccount.storage.totals import Totals
+from keyaccount.storage.totals import totals_of
 
 _BATCH = 500
 _TOGETHER = 100
@@ -112,6 +123,16 @@ class SQLUnit:
                     answers[number] = found
         return answers
 
+    def columns(self, query: Query, fields: Sequence[str]) -> list[tuple[Any, ...]]:
+        """Answer a query with some fields alone of each record; a text search ranks whole records."""
+        check_fields(query.kind, fields)
+        if query.text is not None or query.asks_nothing:
+            return columns_of(self.find(query), fields)
+        select = Select(query, self._parameters(query.reader), self._dialect)
+        with self._executor.documented():
+            rows = self._run(select.rows(fields), select.parameters)
+            return read_columns([query.kind.shapes[field] for field in fields], rows)
+
     def _together(self, queries: Sequence[Query]) -> list[list[Entity]]:
         """Answer some queries of one reader in one statement."""
         if len(queries) == 1:
@@ -125,21 +146,12 @@ class SQLUnit:
             asked = zip(queries, rows, strict=True)
             return [_arranged(query, entities(query.kind, some)) if some else [] for query, some in asked]
 
-    def totals(
-        self,
-        query: Query,
-        by: Collection[str] = (),
-        windows: Sequence[Window] = (),
-        *,
-        sums: Collection[str] = (),
-        extremes: Collection[str] = (),
-    ) -> Iterator[Total]:
+    def totals(self, query: Query, asked: Totals = COUNTED) -> Iterator[Total]:
         """Total what a reader may see of a query."""
-        check_totals(query.kind, by, windows, sums, extremes)
+        check_totals(query.kind, asked)
         if query.text is not None:
             found = self.find(attrs.evolve(query, limit=None))
-            return grouped(query.kind, found, by, windows, sums=sums, extremes=extremes)
-        asked = Totals(tuple(by), tuple(windows), tuple(sums), tuple(extremes))
+            return grouped(query.kind, found, asked)
         with self._executor.documented():
             try:
                 return iter(self._totals(query, asked, halves=False))
@@ -151,7 +163,7 @@ class SQLUnit:
     def _totals(self, query: Query, asked: Totals, *, halves: bool) -> list[Total]:
         select = Select(query, self._parameters(query.reader), self._dialect)
         rows = self._run(select.totals(asked, halves=halves), select.parameters)
-        return asked.read(query.kind, rows, halves=halves)
+        return totals_of(query.kind, asked, rows, halves=halves)
 
     def acts(self, after: int = 0) -> Iterator[Act]:
         """Yield the acts after a sequence number, in their order."""
@@ -399,4 +411,4 @@ def _arranged(query: Query, found: list[Entity]) -> list[Entity]:
 def entities(kind: Kind, rows: Iterable[Sequence[Any]]) -> list[Entity]:
     """Put records together from rows of the fields that are shown."""
     cls: Any = kind.cls
-    return list(map(assembler(cls, tuple(shown_fields(kind))), rows))
+    return assembler(cls, tuple(shown_fields(kind)))(rows)

@@ -22,6 +22,7 @@ from keyaccount.model.organogram import Unit
 from keyaccount.queries import (
     Test,
     Total,
+    Totals,
     Window,
     above,
     at_least,
@@ -111,7 +112,29 @@ def checks() -> Iterator[tuple[str, Any]]:
         "totals: an end belongs to the next window": _half_open,
         "totals: sums of any size": _large_sums,
         "gather": _gather,
+        "latest: of what rows share": _latest,
     }.items()
+
+
+def _latest(make: Make) -> None:
+    """Of the rows that share a reference those with the latest day or moment answer, and all of them where they tie."""
+    rows: list[Entity] = [
+        Activity(f"y{n}", account, contact_ids=("c",), at=moment, follow_up_on=day, connected=n % 3 > 0)
+        for n, (account, moment, day) in enumerate(
+            (account, moment, day)
+            for account in ("o1", "o2", None)
+            for moment in (NOW, NOW - timedelta(days=1), None)
+            for day in (TODAY, None)
+        )
+    ]
+    with filled(make, rows) as bench:
+        for latest in (("organisation_id", "at"), ("organisation_id", "follow_up_on"), ("id", "at")):
+            for given in ({}, {"connected": True}, {"at": at_most(NOW - timedelta(days=1))}, {"organisation_id": "o1"}):
+                asked = attrs.evolve(query(Activity, **given), latest=latest)
+                bench.finds(asked)
+                bench.finds(attrs.evolve(asked, order=(("at", True),), limit=2))
+                bench.totals(asked, ("organisation_id",))
+                bench.gathers([asked, query(Activity), asked])
 
 
 # ---- round trips -------------------------------------------------------------------------------------------------
@@ -471,7 +494,7 @@ def _search_totals(make: Make, by: str = "") -> None:
             found = list(run(asked, bench.index))
             groups = sorted({getattr(row, by) for row in found}) if by else [None]
             expected = {(g,) if by else (): sum(not by or getattr(row, by) == g for row in found) for g in groups}
-            counted = {one.key: one.count for one in bench.work.totals(asked, (by,) if by else ())}
+            counted = {one.key: one.count for one in bench.work.totals(asked, Totals((by,) if by else ()))}
             assert counted == expected, f"{told(asked)}, counted by {by or 'nothing'}: {counted} instead of {expected}"
 
 
@@ -480,7 +503,7 @@ def _totals(make: Make, kind: Kind) -> None:
     fields = [field for field in stored_fields(kind) if groups(kind.shapes[field])]
     with fresh(make) as storage, storage.unit(write=False) as work:
         same_totals(list(work.totals(query(kind))), [Total((), 0, (0,), ((),))], f"{kind.name} in an empty storage")
-        same_totals(list(work.totals(query(kind), ("id",))), [], f"{kind.name} in an empty storage, by id")
+        same_totals(list(work.totals(query(kind), Totals(("id",)))), [], f"{kind.name} in an empty storage, by id")
     with filled(make, _typical(kind)) as bench:
         for by in ((), *((field,) for field in fields), *pairwise(fields)):
             bench.totals(query(kind), by)
@@ -540,10 +563,10 @@ def _large_sums(make: Make) -> None:
     with fresh(make) as storage:
         write(storage, [Change("Unit", row.key, None, row) for row in rows])
         with storage.unit(write=False) as work:
-            for one in work.totals(query(Unit), ("name",), sums=("version",)):
+            for one in work.totals(query(Unit), Totals(("name",), sums=("version",))):
                 expected = sum(numbers[:9]) + (1 << 53) + 1 if one.key == ("large",) else 3
                 assert one.sums == ((expected,),), f"versions of {one.key[0]} units sum to {one.sums}, not {expected}"
-            (whole,) = work.totals(query(Unit), sums=("version",), extremes=("version",))
+            (whole,) = work.totals(query(Unit), Totals((), (), ("version",), ("version",), ("version",)))
             expected = sum(numbers)
             assert whole.sums == ((expected,),), f"all versions sum to {whole.sums} instead of {expected}"
             assert (whole.lows, whole.highs) == ((1,), (max(numbers),)), f"extremes are {whole.lows}, {whole.highs}"
@@ -565,7 +588,7 @@ def _total_order(make: Make) -> None:
             (("vip",), [(False,), (True,)]),
             (("contact_id",), [("c0",), ("c1",), ("c2",)]),
         ):
-            keys = [one.key for one in bench.work.totals(query(Position), by)]
+            keys = [one.key for one in bench.work.totals(query(Position), Totals(by))]
             assert keys == expected, f"totals by {', '.join(by)} come in the order {keys}"
 
 
@@ -579,7 +602,8 @@ def _refused_totals(make: Make) -> None:
             for field in ("no field", *odd):
                 _is_refused(bench, kind, by=(field,))
             for field in ("no field", *odd, *many):
-                _is_refused(bench, kind, extremes=(field,))
+                _is_refused(bench, kind, lows=(field,))
+                _is_refused(bench, kind, highs=(field,))
             for field in ("no field", *texts):
                 _is_refused(bench, kind, sums=(field,))
             for field in ("no field", "id", "version"):
@@ -593,7 +617,7 @@ def _refused_totals(make: Make) -> None:
 
 def _is_refused(bench: Bench, kind: Kind, **asked: Any) -> None:
     try:
-        found = list(bench.work.totals(query(kind), **asked))
+        found = list(bench.work.totals(query(kind), Totals(**asked)))
     except ValidationError:
         return
     raise AssertionError(f"totals of {kind.name} with {asked} are {found[:1]} instead of a refusal")

@@ -34,6 +34,7 @@ def checks() -> Iterator[tuple[str, Any]]:
     compared: dict[str, Compare] = {
         "finds": _finds,
         "look-ups": _look_ups,
+        "latest": _latest,
         "totals": _totals,
         "totals in windows": _windows,
         "pages": _pages,
@@ -68,6 +69,15 @@ def _finds(bench: Bench, reader: Reader) -> None:
     for kind in KINDS.values():
         for right in Right:
             bench.finds(query(kind, reader=reader, right=right))
+
+
+def _latest(bench: Bench, reader: Reader) -> None:
+    """The latest is that of what is readable alone."""
+    for kind in KINDS.values():
+        homes = [link.field for link in kind.links if not kind.shapes[link.field].many]
+        days = [field for field, shape in kind.shapes.items() if isinstance(shape, (Day, Moment))]
+        for latest in ((home, day) for home in homes for day in days[:2]):
+            bench.finds(attrs.evolve(query(kind, reader=reader), latest=latest))
 
 
 def _look_ups(bench: Bench, reader: Reader) -> None:

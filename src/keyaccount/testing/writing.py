@@ -17,7 +17,7 @@ from keyaccount.model.contacts import Contact
 from keyaccount.model.entity import Entity, evolved
 from keyaccount.model.organisations import Organisation
 from keyaccount.model.organogram import Unit
-from keyaccount.queries import Index, dialled
+from keyaccount.queries import Index, Totals, dialled
 from keyaccount.storage import Act, Change, Image, Storage, StorageUnit
 from keyaccount.testing.bench import (
     Bench,
@@ -297,7 +297,7 @@ def _reading(make: Make) -> None:
                 list(work.find(query(Organisation)))
                 raise Interrupted
             with storage.unit(write=writes) as work:
-                list(work.totals(query(Organisation), ("name",)))
+                list(work.totals(query(Organisation), Totals(("name",))))
         _same_state(storage, rows, 1, "after reading")
 
 
