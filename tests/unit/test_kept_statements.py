@@ -93,6 +93,7 @@ def strangers() -> Iterator[Query]:
     yield from (asked(organisation, id=above(ids)) for ids in (["a"], ["a", "b"]))
     yield from (asked(organisation, phones=dialled(keys)) for keys in (["4:49"], ["4:49", "5:1"]))
     yield from (asked(organisation, refs=refs) for refs in ({}, {"a": "1"}, {"a": "1", "b": "2"}))
+    yield from (asked(ka.Activity, latest=fields) for fields in (None, ("organisation_id", "at"), ("by_id", "at")))
     yield from (asked(organisation, "name"), asked(organisation, "-name"), asked(organisation, ("sector")))
     yield from (behind(asked(organisation, "sector"), ka.Organisation("a", name="A", sector=s)) for s in (None, "s"))
 
