@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Protocol
 
 import attrs
@@ -38,7 +38,7 @@ from keyaccount.storage import Act, Change, Image, audit
 from keyaccount.storage.audit import chained, content, digested
 from keyaccount.storage.changed import Changed, counts_of, names_of
 from keyaccount.storage.dialects import Dialect
-from keyaccount.storage.records import record_of
+from keyaccount.storage.records import record_of, single
 from keyaccount.storage.restriction import parameters
 from keyaccount.storage.schema import Table, lookup_keys, search_text, stored_columns, table_of
 from keyaccount.storage.sql import Select, shown_fields, unpacked
@@ -47,6 +47,7 @@ from keyaccount.storage.totals import totals_of
 
 _BATCH = 500
 _TOGETHER = 100
+_ONE_BY_ONE = 8
 _ACT = ("seq", "at", "by", "why", "key", "request", "changed", "digests", "chain")
 _PAST = ("kind", "id", "version", "act", "replaced_by", "content", "salt", "digest")
 _ITEM = ("kind", "field", "key", "id")
@@ -409,6 +410,10 @@ def _arranged(query: Query, found: list[Entity]) -> list[Entity]:
 
 
 def entities(kind: Kind, rows: Iterable[Sequence[Any]]) -> list[Entity]:
-    """Put records together from rows of the fields that are shown."""
+    """Put records together from rows of the fields that are shown: few one by one, for columns take longer to begin."""
+    left = iter(rows)
+    first = list(islice(left, _ONE_BY_ONE))
+    if len(first) < _ONE_BY_ONE:
+        return [single(kind, row) for row in first]
     cls: Any = kind.cls
-    return assembler(cls, tuple(shown_fields(kind)))(rows)
+    return assembler(cls, tuple(shown_fields(kind)))(chain(first, left))
