@@ -88,7 +88,8 @@ class SQLUnit:
 
     def __init__(self, executor: Executor) -> None:
         """Use a connection whose transaction has begun."""
-        self._executor, self._dialect = executor, executor.dialect
+        self._executor = executor
+        self._dialect = self._reading = executor.dialect  # records may be read where they are not written
         self._run = executor.run
         self._act: Act | None = None
         self._seq = 0
@@ -129,7 +130,7 @@ class SQLUnit:
         check_fields(query.kind, fields)
         if query.text is not None or query.asks_nothing:
             return columns_of(self.find(query), fields)
-        select = Select(query, self._parameters(query.reader), self._dialect)
+        select = Select(query, self._parameters(query.reader), self._reading)
         with self._executor.documented():
             rows = self._run(select.rows(fields), select.parameters)
             return read_columns([query.kind.shapes[field] for field in fields], rows)
