@@ -136,7 +136,7 @@ JOBS: dict[str, Job] = {
 }
 """What is asked of a desk, how its answer is put beside the hand-written one, that one, and the target."""
 READ = ("growth", "order decline", "days since contact")
-"""Those that answer with a figure for each account, which is filled when somebody looks at it: also with all looked at."""
+"""Those that answer with a figure for each account, filled when somebody looks at it: also with all looked at."""
 
 
 # ---- measuring -------------------------------------------------------------------------------------------------------

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
+from typing import Any
 
+from keyaccount.access import AccessPolicy
 from keyaccount.book import Book, open
 from keyaccount.cards import BusinessCard
 from keyaccount.demonstration import demo
@@ -18,6 +21,7 @@ from keyaccount.errors import KeyAccountError, ValidationError
 from keyaccount.exchange import Progress
 from keyaccount.model.organisations import Organisation
 from keyaccount.model.rights import Right
+from keyaccount.storage import Finding
 from keyaccount.terminal import bar, card_text, printable, wrapped
 
 OK, FINDINGS, BAD_INPUT = 0, 1, 2
@@ -34,26 +38,60 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return 0, 1 where a check found something, or 2 for bad input, said on standard error."""
     given = _parser().parse_args(arguments)
     try:
-        if given.command == "demo":
-            sys.stdout.write(_tour())
-            return OK
-        if given.command == "check":
-            return _check(given.file, as_json=given.json)
-        if given.command in ("load", "dump"):
-            return _exchanged(given)
-        with _book(given.file) as book:
-            desk = book.desk(given.user) if given.user else book.trusted("command line")
-            if given.command == "health-check":
-                return _health_check(desk, given.on, as_json=given.json)
-            card = _card(desk, given)
+        status, told = _answer(given)
     except KeyAccountError as error:
         sys.stderr.write(f"{printable(str(error))}\n")
         return BAD_INPUT
+    return status if _say(told) else BAD_INPUT
+
+
+def _answer(given: argparse.Namespace) -> tuple[int, str]:
+    """Return the exit status of a command and what it prints."""
+    if given.command == "demo":
+        return OK, _tour()
+    if given.command == "check":
+        return _check(given.file, as_json=given.json)
+    if given.command in ("load", "dump"):
+        return OK, _exchanged(given)
+    with _book(given.file, _settings(given)) as book:
+        # a user that is the empty text is one that nobody is, and no trusted desk: a shell variable may be unset
+        desk = book.trusted("command line") if given.user is None else book.desk(given.user)
+        if given.command == "health-check":
+            return OK, _health_check(desk, given.on, as_json=given.json)
+        card = _card(desk, given)
     if given.json:
-        sys.stdout.write(json.dumps(card.to_dict() if card else None, ensure_ascii=True, indent=2) + "\n")
-    else:
-        sys.stdout.write(card_text(card) if card else "nobody is known under this number\n")
-    return OK
+        return OK, _json(card.to_dict() if card else None)
+    return OK, card_text(card) if card else "nobody is known under this number\n"
+
+
+def _say(text: str) -> bool:
+    """Print, in what the terminal or file can hold; say whether that went well.
+
+    A reader that has seen enough (`| head`) is no failure.
+    """
+    stream = sys.stdout
+    encoding = stream.encoding or "utf-8"
+    try:
+        stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        stream.flush()
+    except BrokenPipeError:
+        _let_go()
+    except OSError as error:
+        _let_go()
+        sys.stderr.write(f"the answer cannot be written: {error.strerror or type(error).__name__}\n")
+        return False
+    return True
+
+
+def _let_go() -> None:
+    """Send what is still to be written to nowhere, so that the interpreter does not fail over it as it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+def _json(told: object) -> str:
+    return json.dumps(told, ensure_ascii=True, indent=2) + "\n"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -86,29 +124,41 @@ def _parser() -> argparse.ArgumentParser:
     health.add_argument("--on", metavar="DAY", help="the day, as 2026-11-21; today without it")
     for command in (caller, card, health):
         command.add_argument("--user", metavar="ID", help="as this user sees it; without it, everything")
+        command.add_argument("--closed", action="store_true", help="nobody reads by default; else everybody does")
+        command.add_argument("--region", metavar="CC", help="the country of national phone numbers, as DE")
+        command.add_argument("--zone", metavar="ZONE", help="the time zone of its days, as Europe/Berlin; else UTC")
         command.add_argument("--json", action="store_true", help="the same facts as JSON")
     return parser
 
 
-def _book(file: str) -> Book:
+def _settings(given: argparse.Namespace) -> dict[str, Any]:
+    """Return what a file does not keep: how its host opens it."""
+    told = {"region": given.region, "zone": given.zone, "policy": AccessPolicy(default=None) if given.closed else None}
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _book(file: str, settings: Mapping[str, Any] | None = None) -> Book:
     if file == "demo":
+        if settings:
+            raise ValidationError.of("command line", "FILE", file, "is the demo company, which has settings of its own")
         return demo()
-    if not Path(file).is_file():
+    if not os.path.isfile(file):  # noqa: PTH113 - a name that is too long is no file, and no error
         raise ValidationError.of("command line", "FILE", file, 'is no file; "demo" is the demo company')
-    return open(file)
+    return open(file, **settings or {})
 
 
-def _check(file: str, *, as_json: bool) -> int:
+def _check(file: str, *, as_json: bool) -> tuple[int, str]:
     with _book(file) as book:
         findings = book.check()
-    if as_json:
-        sys.stdout.write(json.dumps(findings.to_dict(), ensure_ascii=True, indent=2) + "\n")
-    for found in () if as_json else findings:
-        sys.stdout.write(printable(f"{found.kind} {found.id}: {found.what}") + "\n")
-    return FINDINGS if findings else OK
+    told = _json(findings.to_dict()) if as_json else "".join(map(_finding, findings))
+    return FINDINGS if findings else OK, told
 
 
-def _exchanged(given: argparse.Namespace) -> int:
+def _finding(found: Finding) -> str:
+    return "\n".join(wrapped(printable(f"{found.kind} {found.id}: {found.what}"), "  ")) + "\n"
+
+
+def _exchanged(given: argparse.Namespace) -> str:
     """Load or dump, with a bar on a terminal, and say how many records there were of each kind."""
     told = bar(sys.stderr) if sys.stderr.isatty() else None
     if given.command == "load":
@@ -118,16 +168,14 @@ def _exchanged(given: argparse.Namespace) -> int:
             office = book.trusted("command line")
             found = office.dump(given.folder, format=given.format, overwrite=given.overwrite, progress=told)
     if given.json:
-        sys.stdout.write(json.dumps(found.to_dict(), ensure_ascii=True, indent=2) + "\n")
-    else:
-        sys.stdout.writelines(f"{kind:{_KIND}} {count:>9,}\n" for kind, count in found.counts.items() if count)
-        sys.stdout.write(f"{'in all':{_KIND}} {found.records:>9,}\n")
-    return OK
+        return _json(found.to_dict())
+    counts = {**{kind: count for kind, count in found.counts.items() if count}, "in all": found.records}
+    return "".join(f"{kind:{_KIND}} {count:>9,}\n" for kind, count in counts.items())
 
 
 def _loaded(folder: str, file: str, progress: Callable[[Progress], None] | None) -> Dump:
     """Load a folder into a file; one that was made for it does not stay where the folder is refused."""
-    made = not Path(file).exists()
+    made = not os.path.lexists(file)
     try:
         with open(file) as book:
             return book.trusted("command line").load(folder, progress=progress)
@@ -137,7 +185,7 @@ def _loaded(folder: str, file: str, progress: Callable[[Progress], None] | None)
         raise
 
 
-def _health_check(desk: Desk, on: str | None, *, as_json: bool) -> int:
+def _health_check(desk: Desk, on: str | None, *, as_json: bool) -> str:
     from keyaccount.health_text import health_text
 
     try:
@@ -145,9 +193,7 @@ def _health_check(desk: Desk, on: str | None, *, as_json: bool) -> int:
     except ValueError:
         raise ValidationError.of("command line", "--on", on, "is no day such as 2026-11-21") from None
     found = desk.health_check(on=day)
-    told = json.dumps(found.to_dict(), ensure_ascii=True, indent=2) + "\n" if as_json else health_text(found)
-    sys.stdout.write(told)
-    return OK
+    return _json(found.to_dict()) if as_json else health_text(found)
 
 
 def _card(desk: Desk, given: argparse.Namespace) -> BusinessCard | None:

@@ -189,8 +189,8 @@ def conditions(kind: Kind, given: Mapping[str, Any], *, inner: bool = False) -> 
         test = value if isinstance(value, Test) else is_none if value is None else Test("is", value)
         if shape is None:
             problems.append(Problem(kind.name, field, shown(value), f"is no field{nearest(field, kind.shapes)}"))
-        elif reason := _refused(shape, test, inner=inner):
-            problems.append(Problem(kind.name, field, shown(test.value), reason))
+        elif refused := _refused(shape, test, inner=inner):
+            problems.append(Problem(kind.name, field, *refused))
         else:
             tests.append((field, test))
     if problems:
@@ -198,18 +198,19 @@ def conditions(kind: Kind, given: Mapping[str, Any], *, inner: bool = False) -> 
     return tuple(tests)
 
 
-def _refused(shape: Shape, test: Test, *, inner: bool) -> str | None:
+def _refused(shape: Shape, test: Test, *, inner: bool) -> tuple[str, str] | None:
+    """Return which value of a condition is refused, as shown, and why; None where it can be asked."""
+    why = None
     if test.op in _INNER:
-        return None if inner else "cannot be asked here"
-    if isinstance(shape, Many) and not shape.sought:
-        return "cannot be asked for"
-    if test.op == "is_none":
-        return None
-    if test.op in ("between", "at_least", "at_most") and (shape.many or not _scalar(shape)):
-        return "has no order; compare with a value"
-    if test.op not in ("one_of", "between"):
-        return shape.operand(test.value)
-    return next((reason for value in test.value if (reason := shape.operand(value))), None)
+        why = None if inner else "cannot be asked here"
+    elif isinstance(shape, Many) and not shape.sought:
+        why = "cannot be asked for"
+    elif test.op in ("between", "at_least", "at_most") and (shape.many or not _scalar(shape)):
+        why = "has no order; compare with a value"
+    elif test.op != "is_none":
+        values = test.value if test.op in ("one_of", "between") else (test.value,)
+        return next(((shown(value), reason) for value in values if (reason := shape.operand(value))), None)
+    return None if why is None else (shown(test.value), why)
 
 
 def ordering(kind: Kind, order: str | Iterable[str] | None) -> tuple[tuple[str, bool], ...]:

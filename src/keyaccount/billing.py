@@ -19,6 +19,7 @@ from keyaccount.money import Money
 from keyaccount.questions import Options, Question
 from keyaccount.ratios import OVERLAP
 from keyaccount.results import Result, Rows
+from keyaccount.values import FrozenMap
 
 BUCKETS = ("1-30", "31-60", "61-90", "over 90")
 _LAST_DAYS = (30, 60, 90)
@@ -265,7 +266,7 @@ def _aged(key: tuple[str, str], columns: _Columns, shown: Mapping[str, Money] | 
     buckets = {one: sums[one] for one in BUCKETS}
     return Aged(
         name,
-        buckets,
+        FrozenMap(buckets),
         Money.total(buckets.values(), currency),
         sums["disputed"],
         sums["not due"],

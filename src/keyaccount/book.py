@@ -232,6 +232,7 @@ class Book:
         if why is not None and (not isinstance(why, str) or unwritable(why) or len(why) > 10_000):  # noqa: PLR2004
             raise ValidationError.of("transaction", "why", why, "must be text")
         with self._work(by, write=True, why=why, key=key, once=True) as work:
+            work.joined = True
             token = _open.set({**_open.get(), id(self): work})
             try:
                 yield
@@ -284,6 +285,9 @@ def open(
     """
     storage: Storage = MemoryStorage()
     if path is not None:
+        if isinstance(path, str) and (path == ":memory:" or path.startswith("file:")):
+            why = "is no path of a file; without a path a book is in memory"
+            raise ValidationError.of("Book", "path", path, why)
         from keyaccount.storage.sqlite import SQLiteStorage
 
         storage = SQLiteStorage(path, journal=journal)

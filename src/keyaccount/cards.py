@@ -14,6 +14,7 @@ from keyaccount.facts import Facts, gather
 from keyaccount.model.activities import Activity
 from keyaccount.model.contacts import Contact, Position
 from keyaccount.model.entity import Entity
+from keyaccount.model.groups import KeyAccountStatus
 from keyaccount.model.notes import ServiceNote
 from keyaccount.model.organisations import ADDRESS_RANK, Address, Organisation
 from keyaccount.model.organogram import User
@@ -21,9 +22,11 @@ from keyaccount.providers import Provider, computed
 from keyaccount.queries import Query, at_least, at_most, dialled, one_of
 from keyaccount.responsible import Responsible
 from keyaccount.results import Result
+from keyaccount.search import prepared
+from keyaccount.searching import aliases
 from keyaccount.spans import by_start, in_force
 from keyaccount.view import View, by_id
-from keyaccount.visibility import ComputedNote, Notes, Subject, resolve
+from keyaccount.visibility import ComputedNote, Notes, NotesFor, Subject, resolve
 
 
 @attrs.frozen(repr=False)
@@ -70,8 +73,9 @@ class Match(Result):
 class BusinessCard(Result):
     """All that matters about a contact or an organisation in one moment.
 
-    `contact` and `organisation` are the records (None where the card is about the other alone). `others` are further
-    matches of a caller's number, in order.
+    `contact` and `organisation` are the records (None where the card is about the other alone). `status` is what the
+    organisation is among the key accounts: candidate, key, former, or None. `others` are further matches of a caller's
+    number, in order.
     """
 
     name: str
@@ -91,6 +95,7 @@ class BusinessCard(Result):
     next_follow_up: Activity | None
     number: str | None = None
     others: tuple[Match, ...] = ()
+    status: str | None = None
 
     also = ("must_stop",)
 
@@ -120,14 +125,18 @@ def notes(
 
 def notes_for(
     view: View, providers: Sequence[Provider], *, organisations: Iterable[str], context: str, on: date
-) -> dict[str, Notes]:
+) -> NotesFor:
     """Return the notes of many organisations, in the order given; those that cannot be read are left out."""
-    ids = tuple(dict.fromkeys(organisations))
-    facts = gather(view, on, organisations=ids)
-    known = [id for id in ids if id in facts.organisations]
+    now = {id: id for id in organisations}
+    facts = gather(view, on, organisations=tuple(now))
+    if missing := [id for id in now if id not in facts.organisations]:
+        merged = aliases(view, Organisation, missing)
+        now |= merged
+        facts = gather(view, on, organisations=tuple(dict.fromkeys(now.values()))) if merged else facts
+    known = {id: at for id, at in now.items() if at in facts.organisations}
     if not known:
         resolve((), subject=Subject(), context=context, rules=facts.rules, on=on)
-    return {id: seen(view, providers, facts, facts.subject(None, id), context) for id in known}
+    return NotesFor({id: seen(view, providers, facts, facts.subject(None, at), context) for id, at in known.items()})
 
 
 def seen(view: View, providers: Sequence[Provider], facts: Facts, subject: Subject, context: str) -> Notes:
@@ -152,7 +161,7 @@ def card(
     facts = gather(view, on, contacts=_given(contact), organisations=_given(organisation))
     _must_be_there(facts, contact, organisation)
     subject = facts.subject(contact, organisation)
-    last, next_follow_up, by, whom = _activities(view, contact, organisation, on)
+    last, next_follow_up, by, whom, status = _activities(view, contact, organisation, subject.organisation_id, on)
     person = facts.contacts.get(contact or "")
     account = facts.organisations.get(subject.organisation_id or "")
     who, deputy = facts.looked_after(contact, subject.organisation_id)
@@ -179,6 +188,7 @@ def card(
         notes=seen(view, providers, facts, subject, context),
         last_contact=None if last is None else told(view, last, by, whom),
         next_follow_up=next_follow_up,
+        status=status,
     )
 
 
@@ -192,6 +202,16 @@ def caller(
     best, *others = matches
     found = card(view, providers, contact=best.contact_id, organisation=best.organisation_id, context="phone", on=on)
     return attrs.evolve(found, number=best.number, others=tuple(others))
+
+
+def dialled_by(view: View, text: str, *, region: str | None, on: date) -> frozenset[tuple[str, str]]:
+    """Return the kinds and ids that a text reaches as a phone number, where it has the digits of one and no letters."""
+    if len(prepared(text)[1]) < phones.FEWEST_PREFIX_DIGITS:
+        return frozenset()
+    matches, _ = _matches(view, phones.asked(text, region), region, on)
+    contacts = (("Contact", match.contact_id) for match in matches if match.contact_id)
+    places = (("Organisation", match.organisation_id) for match in matches if not match.contact_id)
+    return frozenset((kind, id) for kind, id in (*contacts, *places) if id)
 
 
 # ---- card ------------------------------------------------------------------------------------------------
@@ -222,15 +242,24 @@ def last_contact_query(view: View, on: date, **on_whom: Any) -> Query:
 
 
 def _activities(
-    view: View, contact: str | None, organisation: str | None, on: date
-) -> tuple[Activity | None, Activity | None, User | None, Contact | None]:
-    """Read the last contact and the next follow-up: with the contact, for the organisation, whichever is asked."""
+    view: View, contact: str | None, organisation: str | None, account: str | None, on: date
+) -> tuple[Activity | None, Activity | None, User | None, Contact | None, str | None]:
+    """Read the last contact and the next follow-up: with the contact, for the organisation, whichever is asked.
+
+    Also what the account is among the key accounts, by the status that began last.
+    """
     whom: dict[str, Any] = {} if contact is None else {"contact_ids": contact}
     if organisation is not None:
         whom["organisation_id"] = organisation
-    latest, following = view.gather(
+    latest, following, statuses = view.gather(
         last_contact_query(view, on, **whom),
         view.query(Activity, **whom, open=True, order=("follow_up_on", "id"), limit=1),
+        view.query(
+            KeyAccountStatus,
+            organisation_id=one_of(_given(account)),
+            valid_from=at_most(on),
+            valid_until=at_least(on),
+        ),
     )
     last = cast("Activity | None", latest[0] if latest else None)
     follow_up = cast("Activity | None", following[0] if following else None)
@@ -239,7 +268,9 @@ def _activities(
         view.query(Contact, id=one_of(list(last.contact_ids[:1]) if last else [])),
     )
     by = cast("User | None", users[0] if users else None)
-    return last, follow_up, by, cast("Contact | None", contacts[0] if contacts else None)
+    current = max(cast("list[KeyAccountStatus]", statuses), key=lambda row: (by_start(row), row.id), default=None)
+    status = None if current is None else current.status
+    return last, follow_up, by, cast("Contact | None", contacts[0] if contacts else None), status
 
 
 def _held(facts: Facts, position: Position) -> Held:

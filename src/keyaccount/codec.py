@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import json
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from itertools import chain, islice
@@ -204,11 +204,11 @@ def assembler(cls: Any, names: tuple[str, ...]) -> Callable[[Iterable[Sequence[A
     return read_rows
 
 
-def read_columns(shapes: Sequence[Shape], rows: Iterable[Sequence[Any]]) -> list[tuple[Any, ...]]:
-    """Read rows of kept values back, each column by its shape."""
+def read_columns(shapes: Sequence[Shape], rows: Iterable[Sequence[Any]]) -> Iterator[tuple[Any, ...]]:
+    """Read rows of kept values back at once, each column by its shape; yield the rows that come of it."""
     pairs = zip(shapes, zip(*rows, strict=True), strict=False)  # of no rows there are no columns
     readers = ((reader_of(shape), column) for shape, column in pairs)
-    return list(zip(*(column if read is None else read_column(read, column) for read, column in readers), strict=True))
+    return zip(*(column if read is None else read_column(read, column) for read, column in readers), strict=True)
 
 
 def read_column(read: Callable[[Any], Any], column: Iterable[Any]) -> list[Any]:

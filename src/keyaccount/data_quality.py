@@ -22,6 +22,7 @@ from keyaccount.model.organogram import User
 from keyaccount.model.rights import KEY_ACCOUNT_MANAGER, Assignment, Substitution
 from keyaccount.queries import at_least, is_none, place
 from keyaccount.results import Result, Rows
+from keyaccount.rosters import is_customer
 from keyaccount.spans import in_force
 from keyaccount.values import fold
 from keyaccount.view import View
@@ -108,7 +109,7 @@ def _organisations(rows: Iterable[Organisation], region: str | None, accounts: d
     """Yield unreadable numbers and duplicates among organisations; remember the accounts."""
     alike = Alike("Organisation")
     for row in rows:
-        accounts[row.id] = Account(row.parent_id, row.private, row.country, "customer" in row.relationships)
+        accounts[row.id] = Account(row.parent_id, row.private, row.country, is_customer(row))
         regions = (row.country or region,)
         yield from _unreadable(row, row.phones, regions)
         alike.note(row.id, row.name, row.emails, tax_id=row.tax_id)
@@ -243,15 +244,19 @@ def _is_covered(
     found = False
     while at is not None and at in accounts:
         if at in known:
-            found = known[at]
+            found = known[at] or _covers(terms.get(at, ()), on)
             break
         known[at] = False  # a mark, so that damaged data with a cycle ends the walk
         path.append(at)
         at = accounts[at].parent_id
     for one in reversed(path):
         known[one] = found
-        found = found or any(term.covers and term.first <= on for term in terms.get(one, ()))
+        found = found or _covers(terms.get(one, ()), on)
     return known.get(id, False)
+
+
+def _covers(terms: Iterable[Term], on: date) -> bool:
+    return any(term.covers and term.first <= on for term in terms)
 
 
 def _risk(terms: Iterable[Term], absent: Iterable[str], on: date) -> str | None:

@@ -32,10 +32,9 @@ from keyaccount.model.rights import Right
 from keyaccount.panel import Panel, panel
 from keyaccount.queries import ordering, resume
 from keyaccount.search import NEEDLE_LIMIT
-from keyaccount.searching import Hits, Mine, by_id_or_alias, hits, mine
-from keyaccount.values import FrozenMap
+from keyaccount.searching import Hits, Mine, by_id_or_alias, hits, mine, or_alias
 from keyaccount.view import View
-from keyaccount.visibility import Notes
+from keyaccount.visibility import Notes, NotesFor
 
 if TYPE_CHECKING:
     from keyaccount.book import Book
@@ -97,7 +96,8 @@ class Desk:
         """Make all writes in the block one act, all or nothing; a transaction inside another joins it.
 
         `why` is kept in the audit. Nothing of it is kept where the block raises. A `key` makes it apply once: the same
-        writes under a key that was used before change nothing, other writes raise ValidationError.
+        writes under a key that was used before change nothing and return what is stored of the first ones, other writes
+        raise ValidationError.
         """
         return self._book._transaction(self._name, why, key)
 
@@ -190,14 +190,16 @@ class Desk:
     def search(self, text: str, *, limit: int = 20) -> Hits:
         """Find organisations and contacts by name, id, phone number, e-mail, external reference or town, best first.
 
-        A contact is found by the phones and e-mails of a position only where its organisation may be read.
+        A contact is found by the phones and e-mails of a position only where its organisation may be read. A whole
+        phone number is found in any form, as `caller` does; some of its digits, as they are stored.
         """
         if not isinstance(text, str) or len(text) > NEEDLE_LIMIT:
             raise ValidationError.of("search", "text", text, f"must be text of at most {NEEDLE_LIMIT} characters")
         if not isinstance(limit, int) or isinstance(limit, bool) or not 0 <= limit <= PAGE:
             raise ValidationError.of("search", "limit", limit, f"must be a whole number up to {PAGE}")
         with self._view() as view:
-            return Hits(tuple(hits(view, text, limit)))
+            dialled = cards.dialled_by(view, text, region=self._book.region, on=view.today)
+            return Hits(tuple(hits(view, text, limit, dialled=dialled)))
 
     def remove(self, kind: type[Entity], /, id: str) -> None:
         """Remove a record and what hangs on it; needs `ADMINISTER`. Raises NotFound, AccessDenied."""
@@ -222,7 +224,7 @@ class Desk:
         if not isinstance(right, Right):
             raise ValidationError.of("may", "right", right, "must be one of Right.READ, Right.CHANGE, Right.ADMINISTER")
         with self._view() as view:
-            return view.decide(organisation, right)
+            return or_alias(view, lambda at: view.decide(at, right), Organisation, organisation)
 
     def readable_ids(self, ids: Iterable[str]) -> list[str]:
         """Return those organisation ids of the host's own list that this desk may read, in the order given."""
@@ -372,26 +374,26 @@ class Desk:
         """
         self._check_ids({"contact": contact, "organisation": organisation})
         with self._view() as view:
-            return cards.notes(
-                view,
-                self._book.providers,
-                contact=contact,
-                organisation=organisation,
-                context=context,
-                on=self._day(on, view),
-            )
+            day = self._day(on, view)
 
-    def notes_for(self, *, organisations: Iterable[str], context: str, on: date | None = None) -> Mapping[str, Notes]:
+            def ask(organisation: str | None, contact: str | None) -> Notes:
+                return cards.notes(
+                    view, self._book.providers, contact=contact, organisation=organisation, context=context, on=day
+                )
+
+            return or_alias(view, ask, Organisation, organisation, contact)
+
+    def notes_for(self, *, organisations: Iterable[str], context: str, on: date | None = None) -> NotesFor:
         """Return the notes of many organisations, by id, in a number of statements that does not grow with them.
 
-        Those that cannot be read are left out. Raises UnknownContext.
+        Those that cannot be read are left out. Under an id that was merged into another, the other's notes are given.
+        Raises UnknownContext.
         """
         ids = ids_of("organisations", organisations)
         with self._view() as view:
-            found = cards.notes_for(
+            return cards.notes_for(
                 view, self._book.providers, organisations=ids, context=context, on=self._day(on, view)
             )
-            return FrozenMap(found)
 
     def card(
         self, *, contact: str | None = None, organisation: str | None = None, context: str, on: date | None = None
@@ -402,14 +404,14 @@ class Desk:
         """
         self._check_ids({"contact": contact, "organisation": organisation})
         with self._view() as view:
-            return cards.card(
-                view,
-                self._book.providers,
-                contact=contact,
-                organisation=organisation,
-                context=context,
-                on=self._day(on, view),
-            )
+            day = self._day(on, view)
+
+            def ask(organisation: str | None, contact: str | None) -> cards.BusinessCard:
+                return cards.card(
+                    view, self._book.providers, contact=contact, organisation=organisation, context=context, on=day
+                )
+
+            return or_alias(view, ask, Organisation, organisation, contact)
 
     def panel(self, organisation: str, *, on: date | None = None) -> Panel:
         """Return the control panel of an organisation: `.counts`, `.open_counts` and `.latest` of all that hangs on it.
@@ -418,7 +420,8 @@ class Desk:
         """
         self._check_ids({"organisation": organisation})
         with self._view() as view:
-            return panel(view, organisation, self._day(on, view))
+            day = self._day(on, view)
+            return or_alias(view, lambda at: panel(view, at, day), Organisation, organisation)
 
     def caller(self, number: str, *, region: str | None = None) -> cards.BusinessCard | None:
         """Say who is calling: the best match's card in context "phone", with `others`; None where nobody is found.

@@ -120,7 +120,8 @@ def _check_place(folder: Path, *, overwrite: bool) -> None:
         raise ValidationError.of("dump", "folder", str(folder), "lies in no folder that is there")
     there = {entry.name for entry in folder.iterdir()} if folder.exists() else set()
     if there and not overwrite:
-        raise ValidationError.of("dump", "folder", str(folder), "is not empty; choose another, or pass overwrite=True")
+        why = "is not empty; choose another, or replace it with overwrite=True (--overwrite)"
+        raise ValidationError.of("dump", "folder", str(folder), why)
     dumped = {name for name in there if not name.startswith(_BESIDE)}
     if not dumped <= _ours() or (dumped and MANIFEST not in there):
         raise ValidationError.of("dump", "folder", str(folder), "holds other files than a dump; choose another")

@@ -60,10 +60,16 @@ def nearest(word: object, known: Iterable[str]) -> str:
 
     >>> nearest("nmae", ["name", "phones"])
     "; did you mean 'name'?"
+    >>> nearest("CRM", ["crm", "phone"])
+    "; did you mean 'crm'?"
     """
     if not isinstance(word, str):
         return ""
-    close = difflib.get_close_matches(word[:200], sorted(known), n=1, cutoff=0.5)
+    names = sorted(known)
+    close = difflib.get_close_matches(word[:200], names, n=1, cutoff=0.5)
+    if not close:  # another case is the nearest of mistakes, and none of its letters is the same
+        folded = {name.casefold(): name for name in names}
+        close = [folded[near] for near in difflib.get_close_matches(word[:200].casefold(), folded, n=1, cutoff=0.5)]
     return f"; did you mean {close[0]!r}?" if close else ""
 
 

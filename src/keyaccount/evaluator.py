@@ -54,9 +54,9 @@ def in_order(query: Query, rows: Iterable[Entity]) -> Iterator[Entity]:
     return (row for _, row in keyed)
 
 
-def columns_of(rows: Iterable[Entity], fields: Sequence[str]) -> list[tuple[Any, ...]]:
-    """Return some fields alone of each record."""
-    return [tuple([getattr(row, field) for field in fields]) for row in rows]
+def columns_of(rows: Iterable[Entity], fields: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    """Yield some fields alone of each record."""
+    return (tuple([getattr(row, field) for field in fields]) for row in rows)
 
 
 def total(query: Query, rows: Rows, asked: Totals = COUNTED) -> Iterator[Total]:

@@ -12,7 +12,7 @@ from typing import cast
 
 import attrs
 
-from keyaccount.catalogue import KINDS, Kind, kind_of
+from keyaccount.catalogue import KINDS, Kind
 from keyaccount.errors import ConflictError, Problem, ValidationError, refusal, shown
 from keyaccount.gate_checks import problems_of
 from keyaccount.gate_drafts import Draft, checked, drafts_of, managers_for, results, with_contexts
@@ -22,13 +22,14 @@ from keyaccount.model.notes import Reference
 from keyaccount.model.organisations import Organisation
 from keyaccount.model.rights import Assignment
 from keyaccount.queries import one_of
+from keyaccount.replays import replayed
 from keyaccount.storage import Change
 from keyaccount.view import View, by_id
 
 Later = dict[tuple[str, str], list[tuple[Problem, Entity]]]
 """References to records that are not there yet: what refers to each, and the problem if it never comes."""
 
-_UNMANAGED = "a private account needs a key account manager in force; assign one in the same transaction"
+UNMANAGED = "a private account needs a key account manager in force; assign one in the same transaction"
 
 
 def put(view: View, entities: Iterable[object], *, later: Later | None = None) -> tuple[Entity, ...]:
@@ -45,7 +46,7 @@ def put(view: View, entities: Iterable[object], *, later: Later | None = None) -
         for row in given:
             view.work.request.put(row)
         if view.work.replays:
-            return _replayed(view, cast("tuple[Entity, ...]", asked))
+            return replayed(view, view.work.request, cast("tuple[Entity, ...]", asked))
     drafts = drafts_of(view, given)
     written = [draft for draft in drafts if draft.creates or draft.after != draft.stored]
     if view.reader is not None and (problems := list(_dangling(view, drafts, None))):
@@ -131,18 +132,8 @@ def apply(view: View, changes: Sequence[Change], *, moves: bool = False) -> None
     for change in changes:
         shielded = isinstance(change.before, Organisation) and change.before.private
         if isinstance(change.after, Organisation) and change.after.private and not shielded:
-            view.work.to_manage.setdefault(change.id, _UNMANAGED)
+            view.work.to_manage.setdefault(change.id, UNMANAGED)
     store(view, changes)
-
-
-def _replayed(view: View, asked: tuple[Entity, ...]) -> tuple[Entity, ...]:
-    """Return what is stored now of what was put the first time."""
-    ids: dict[Kind, list[str]] = defaultdict(list)
-    for row in asked:
-        ids[kind_of(type(row))].append(row.key)
-    answers = view.gather(*(view.query(kind.cls, id=one_of(keys)) for kind, keys in ids.items()))
-    found = {(type(row).__name__, row.key): row for rows in answers for row in rows}
-    return tuple(found.get((type(row).__name__, row.key), row) for row in asked)
 
 
 # ---- references ------------------------------------------------------------------------------------------
@@ -196,7 +187,7 @@ def _references(draft: Draft) -> Iterator[tuple[str, str, str]]:
 def _write(view: View, drafts: Sequence[Draft]) -> None:
     for draft in drafts:
         if isinstance(draft.after, Organisation) and draft.after.private and "private" in draft.changed:
-            view.work.to_manage[draft.after.key] = _UNMANAGED
+            view.work.to_manage[draft.after.key] = UNMANAGED
     mind_managers(view, [(draft.stored, draft.after) for draft in drafts])
     store(view, [Change(draft.kind.name, draft.after.key, draft.stored, draft.after) for draft in drafts])
 
@@ -210,4 +201,4 @@ def mind_managers(view: View, pairs: Iterable[tuple[Entity | None, Entity | None
     """Remember the accounts that lose a manager, to check at the end that no private one is left without."""
     before = [old for old, new in pairs if isinstance(old, Assignment) and old != new]
     for account in view.managed(before):
-        view.work.to_manage.setdefault(account, _UNMANAGED)
+        view.work.to_manage.setdefault(account, UNMANAGED)

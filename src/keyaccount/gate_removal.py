@@ -14,6 +14,7 @@ from keyaccount.gate_rights import authorise_removal
 from keyaccount.model.activities import Activity
 from keyaccount.model.contacts import Contact, Position
 from keyaccount.model.entity import Entity, evolved
+from keyaccount.model.notes import Context
 from keyaccount.model.organogram import Unit, User
 from keyaccount.model.rights import Grant, Principal
 from keyaccount.queries import one_of
@@ -25,7 +26,7 @@ def remove(view: View, kind: Kind, id: str) -> None:
     """Remove a record with what hangs on it; other references to it are cleared.
 
     Needs `ADMINISTER`. A contact leaves the accounts that this desk sees; where it has positions elsewhere, it stays
-    there. Raises NotFound, AccessDenied.
+    there. Raises NotFound, AccessDenied, and ValidationError for a context that has others below it.
     """
     if view.work.request is not None:
         view.work.request.remove(kind.name, id)
@@ -33,6 +34,7 @@ def remove(view: View, kind: Kind, id: str) -> None:
             return
     row = view.get(kind.cls, id)
     authorise_removal(view, kind, row)
+    _check_below(view, row)
     doomed: list[Entity] = [row]
     if isinstance(row, Contact) and view.reader is not None:
         own = view.find(Position, contact_id=id)
@@ -40,6 +42,14 @@ def remove(view: View, kind: Kind, id: str) -> None:
             _leave(view, id)
             doomed = [*own]
     _write_removal(view, doomed)
+
+
+def _check_below(view: View, row: Entity) -> None:
+    """Refuse to remove a context above others: what appears in it appears in them, and would not any more."""
+    if isinstance(row, Context):
+        below = next((other.id for other in view.find(Context) if other.id.startswith(f"{row.id}.")), None)
+        if below is not None:
+            raise ValidationError.of("Context", "id", row.id, f"has contexts below it, as {below!r}; remove them first")
 
 
 def _leave(view: View, contact_id: str) -> None:
@@ -104,6 +114,11 @@ def _referring(raw: View, level: Sequence[Entity]) -> Iterator[tuple[Kind, Link,
     answers = raw.gather(*(raw.where(kind.cls, {link.field: test}) for kind, link, test in asked))
     for (kind, link, _), rows in zip(asked, answers, strict=True):
         yield from ((kind, link, row) for row in rows)
+    contexts = [row.id for row in level if isinstance(row, Context)]
+    for name in ("ServiceNote", "NoteCategory") if contexts else ():
+        # a note that names only a context that is gone would appear nowhere: without any it appears everywhere
+        for row in raw.find(KINDS[name].cls, contexts=one_of(contexts)):
+            yield KINDS[name], Link("contexts", "Context", many=True, gone="clear"), row
     principals = [Principal(type(row).__name__.lower(), row.key) for row in level if isinstance(row, (User, Unit))]
     for grant in raw.find(Grant, principal=one_of(principals)) if principals else ():
         yield KINDS["Grant"], Link("principal", "User", many=False, gone="remove"), grant

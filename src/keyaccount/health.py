@@ -44,6 +44,7 @@ from keyaccount.promises import BrokenPromise, broken_promises
 from keyaccount.questions import Options, Question, checked_count
 from keyaccount.ratios import OVERLAP
 from keyaccount.turnover import Sums, Turnover, Units, by_unit, mixed, turnover
+from keyaccount.values import FrozenMap
 
 __all__ = [
     "SIGNALS",
@@ -197,7 +198,7 @@ def health_of(
         *((OVERLAP,) if question.by == "group" else ()),
         *((f"Ordered in {', '.join(currencies)} apart: {mixed(currencies)}.",) if len(currencies) > 1 else ()),
     )
-    return HealthCheck(tuple(rows), totals(rows), on, sight.signals, sight.windows, parts, remarks)
+    return HealthCheck(tuple(rows), totals(rows), on, sight.signals, FrozenMap(sight.windows), parts, remarks)
 
 
 def _largest_first(row: HealthRow) -> tuple[bool, str, int, str]:

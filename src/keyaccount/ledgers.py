@@ -169,8 +169,7 @@ def with_records(view: View, found: Turnover, basis: Basis) -> Turnover:
     if known > EAGER or view.count(query) > EAGER:
         return found
     by_account: defaultdict[str, list[tuple[date, str, str]]] = defaultdict(list)
-    for total in view.totals(query, by=("organisation_id", day, "id", "currency")):
-        account, on, id, currency = total.key
+    for account, on, id, currency in view.work.unit.columns(query, ("organisation_id", day, "id", "currency")):
         by_account[account].append((on, id, currency))
 
     def find(accounts: Collection[str], window: Period, currency: str | None) -> Iterable[str]:

@@ -11,7 +11,7 @@ import attrs
 
 from keyaccount import gate, gate_rights
 from keyaccount.catalogue import KINDS, Kind, kind_of, referring
-from keyaccount.errors import NotFound, Problem, ValidationError, shown
+from keyaccount.errors import NotFound, Problem, ValidationError, article, shown
 from keyaccount.model.aliases import Alias
 from keyaccount.model.contacts import Contact
 from keyaccount.model.entity import Entity, evolved
@@ -24,6 +24,7 @@ from keyaccount.values import FrozenMap
 from keyaccount.view import View
 
 _UNITED = ("phones", "emails", "addresses")
+_CONSENTS = ("accepts_letters", "accepts_email", "accepts_calls")
 
 
 @attrs.frozen(repr=False)
@@ -47,7 +48,7 @@ def merge(view: View, cls: type[Entity], winner_id: str, loser_id: str) -> Merge
     if (done := _done(view, kind, winner, loser_id)) is not None:
         return done
     loser = view.get(cls, loser_id)
-    gate_rights.need(view, kind.name, (winner_id, loser_id), Right.ADMINISTER, f"merging a {kind.name}")
+    gate_rights.need(view, kind.name, (winner_id, loser_id), Right.ADMINISTER, f"merging {article(kind.name)}")
     raw = view.trusted()
     winner, loser = raw.get(cls, winner_id), raw.get(cls, loser_id)
     changes = list(_changes(raw, kind, winner, loser))
@@ -141,10 +142,16 @@ def _changes(raw: View, kind: Kind, winner: Entity, loser: Entity) -> Iterator[C
 
 
 def _united(winner: Entity, loser: Entity) -> Entity:
-    """Let the winner take over the numbers, addresses and references that it has not."""
+    """Let the winner take over the numbers, addresses and references that it has not.
+
+    Of a person, what was refused on either record is refused, and an important one stays important.
+    """
     changes: dict[str, Any] = {"refs": FrozenMap({**loser.refs, **winner.refs})}
     for field in _UNITED:
         changes[field] = tuple(dict.fromkeys((*getattr(winner, field), *getattr(loser, field))))
+    if isinstance(winner, Contact) and isinstance(loser, Contact):
+        changes |= {field: getattr(winner, field) and getattr(loser, field) for field in _CONSENTS}
+        changes["vip"] = winner.vip or loser.vip
     return evolved(winner, changes)
 
 

@@ -95,12 +95,21 @@ def _called(provider: Provider, sight: Sight, subject: Subject) -> list[Computed
         found = list(provider.function(sight, subject))
     except Exception as error:  # noqa: BLE001 - a host's function may raise anything
         logger.error("provider %s failed: %s", shown(provider.name), _where(error))
-        text = f"provider {provider.name} failed"
-        return [ComputedNote(text, Severity.WARNING, "provider-failed", {"provider": provider.name})]
-    kept = [note for note in found if isinstance(note, ComputedNote) and _on_subject(note, subject)]
-    if len(kept) < len(found):
-        logger.warning("provider %s: %d notes on another subject dropped", shown(provider.name), len(found) - len(kept))
+        return [_failed(provider)]
+    notes = [note for note in found if isinstance(note, ComputedNote)]
+    kept = [note for note in notes if _on_subject(note, subject)]
+    if len(kept) < len(notes):
+        logger.warning("provider %s: %d notes on another subject dropped", shown(provider.name), len(notes) - len(kept))
+    if len(notes) < len(found):
+        logger.error("provider %s failed: it returned what is no ComputedNote", shown(provider.name))
+        kept.append(_failed(provider))
     return kept
+
+
+def _failed(provider: Provider) -> ComputedNote:
+    """Return the warning that stands where a provider's notes are missing."""
+    text = f"provider {provider.name} failed"
+    return ComputedNote(text, Severity.WARNING, "provider-failed", {"provider": provider.name})
 
 
 def _where(error: Exception) -> str:

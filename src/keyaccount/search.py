@@ -13,6 +13,7 @@ from keyaccount.values import fold
 
 NEEDLE_LIMIT = 200
 NAMES = frozenset({"name", "address_name"})
+DIALLED = 4
 _DIGITS_WANTED = 3
 
 
@@ -45,7 +46,7 @@ def prepared(needle: str) -> tuple[str, str]:
 
 def _score(field: str, text: str, wanted: str, digits: str) -> int | None:
     if field == "phones":
-        return 4 if digits and digits in "".join(c for c in text if c.isdecimal()) else None
+        return DIALLED if digits and digits in "".join(c for c in text if c.isdecimal()) else None
     own = fold(text)
     if field in NAMES:
         if own == wanted:

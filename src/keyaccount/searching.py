@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import TypeVar, cast
 
 import attrs
@@ -17,11 +17,13 @@ from keyaccount.model.organisations import Organisation
 from keyaccount.model.rights import DEPUTY, KEY_ACCOUNT_MANAGER, Assignment
 from keyaccount.queries import at_least, at_most, below, one_of
 from keyaccount.results import Result, Rows
-from keyaccount.search import score
+from keyaccount.search import DIALLED, score
 from keyaccount.values import fold
 from keyaccount.view import View
 
 E = TypeVar("E", bound=Entity)
+T = TypeVar("T")
+MOST_ALIKE = 5_000
 
 
 @attrs.frozen(repr=False)
@@ -51,46 +53,94 @@ class Mine(Rows[Organisation]):
 
 def by_id_or_alias(view: View, kind: type[E], id: str) -> E:
     """Read a record, or the one it was merged into."""
+    return or_alias(view, lambda at: view.get(kind, at), kind, id)
+
+
+def or_alias(view: View, ask: Callable[..., T], kind: type[Entity], *ids: str | None) -> T:
+    """Ask about records by their ids, or where one cannot be found, by those of the records they were merged into.
+
+    The ids are of an organisation or a contact, as `kind` says; of both, the organisation comes first. Raises NotFound.
+    """
+    kinds: tuple[type[Entity], ...] = (kind, Contact) if len(ids) > 1 else (kind,)
     try:
-        return view.get(kind, id)
+        return ask(*ids)
     except NotFound:
-        known = view.find(Alias, old_id=id) if kind in (Organisation, Contact) else []
+        now = tuple(_current(view, cls, id) for cls, id in zip(kinds, ids, strict=True))
+        if now == ids:
+            raise
+    return ask(*now)
+
+
+def _current(view: View, kind: type[Entity], id: str | None) -> str | None:
+    """Return the id of what an organisation or contact was merged into; the same where it was not, or is there."""
+    if id is None or kind not in (Organisation, Contact) or view.find(kind, id=id):
+        return id
+    return aliases(view, kind, [id]).get(id, id)
+
+
+def aliases(view: View, kind: type[Entity], ids: Iterable[str]) -> dict[str, str]:
+    """Return by old id the id of the organisation or contact it was merged into, as far as it can be read."""
     field = "organisation_id" if kind is Organisation else "contact_id"
-    target = next((found for alias in known if (found := getattr(alias, field))), None)
-    if target is None:
-        raise NotFound(kind.__name__, id)
-    return view.get(kind, target)
+    known = view.find(Alias, old_id=one_of(list(ids)))
+    return {row.old_id: target for row in known if (target := getattr(row, field))}
 
 
-def hits(view: View, text: str, limit: int) -> Iterator[Hit]:
-    """Yield what a search finds, best first."""
+def hits(view: View, text: str, limit: int, *, dialled: Collection[tuple[str, str]] = ()) -> Iterator[Hit]:
+    """Yield what a search finds, best first; a smaller limit gives the beginning of what a larger one gives.
+
+    `dialled` are kinds and ids that are reached under the text as a phone number, in whatever form it is stored.
+    """
     organisations, contacts, positions = view.gather(
         view.query(Organisation, searching=text, limit=limit),
         view.query(Contact, searching=text, limit=limit),
         view.query(Position, searching=text, limit=limit),
     )
-    at = {p.contact_id: p for p in reversed(cast("list[Position]", positions))}
-    known = {row.key for row in contacts}
-    reached = view.find(Contact, id=one_of([id for id in at if id not in known]))
+    found = {(type(row).__name__, row.key): row for row in [*organisations, *contacts]}
+    held = _enough(view, text, limit, cast("list[Position]", positions), found)
+    at = {p.contact_id: p for p in reversed(held)}
+    for kind, ids in ((Organisation, []), (Contact, [*at])):
+        wanted = [*ids, *(id for name, id in dialled if name == kind.__name__)]
+        missing = [id for id in dict.fromkeys(wanted) if (kind.__name__, id) not in found]
+        found |= {(kind.__name__, row.key): row for row in view.find(kind, id=one_of(missing))} if missing else {}
     ranked = []
-    for row in [*organisations, *contacts, *reached]:
-        kind = kind_of(type(row))
-        own = score(kind, row, text)
-        position = at.get(row.key) if isinstance(row, Contact) else None
-        there = score(kind_of(Position), position, text) if position is not None else None
-        best = min(rank for rank in (own, there) if rank is not None)
-        name: str = row.name  # type: ignore[attr-defined]
-        ranked.append(
-            (
-                best,
-                fold(name),
-                kind.name,
-                row.key,
-                Hit(kind.name, row.key, name, position.organisation_id if position else None, row),
-            )
-        )
+    for (name, id), row in found.items():
+        position = at.get(id) if name == "Contact" else None
+        scores = [
+            score(kind_of(type(row)), row, text),
+            score(kind_of(Position), position, text) if position is not None else None,
+            DIALLED if (name, id) in dialled else None,
+        ]
+        best = min(rank for rank in scores if rank is not None)
+        called: str = row.name  # type: ignore[attr-defined]
+        hit = Hit(name, id, called, position.organisation_id if position else None, row)
+        ranked.append((best, fold(called), name, id, hit))
     ranked.sort(key=lambda item: item[:4])
     yield from (item[-1] for item in ranked[:limit])
+
+
+def _enough(
+    view: View, text: str, limit: int, positions: list[Position], found: Mapping[tuple[str, str], Entity]
+) -> list[Position]:
+    """Read on where those of the worst rank matter and were cut off: they come by id here, their contacts by name.
+
+    Of more than some thousands that answer alike, those are taken that come first here.
+    """
+    asked = limit
+    while positions and len(positions) == asked < MOST_ALIKE:
+        worst = _rank(positions[-1], text)
+        better = {key for key, row in found.items() if _rank(row, text) < worst}
+        better |= {("Contact", p.contact_id) for p in positions if _rank(p, text) < worst}
+        if len(better) >= limit:
+            break
+        asked = min(max(10 * asked, 100), MOST_ALIKE)
+        (more,) = view.gather(view.query(Position, searching=text, limit=asked))
+        positions = cast("list[Position]", more)
+    return positions
+
+
+def _rank(row: Entity, text: str) -> int:
+    found = score(kind_of(type(row)), row, text)
+    return DIALLED if found is None else found
 
 
 def mine(view: View, reader: Reader) -> list[Organisation]:

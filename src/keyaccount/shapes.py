@@ -460,7 +460,10 @@ class Pairs(Shape):
             return f"is larger than {TEXT_LIMIT} characters"
         if self.texts and not all(isinstance(item, str) and item for item in value.values()):
             return "must hold text"
-        return "has an empty key" if "" in value else None
+        if "" in value:
+            return "has an empty key"
+        told = (*value, *value.values()) if self.texts else ()
+        return next((reason for text in told if (reason := unwritable(text, line=True))), None)
 
     def operand(self, value: Any) -> str | None:
         """Compare with a mapping of the pairs wanted."""

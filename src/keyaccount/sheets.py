@@ -383,12 +383,13 @@ def _fitting(
     cells: Iterable[str], forms: Iterable[str], read: Callable[[str, str], Any], what: str, argument: str
 ) -> str | None:
     fits = dict.fromkeys(forms, 0)
-    seen, example = 0, ""
+    seen, example, last = 0, "", ""
     for cell in cells:
         fitting = [form for form in fits if read(cell, form) is not None]
         for form in fitting:
             fits[form] += 1
         seen, example = seen + bool(fitting), cell if len(fitting) > 1 else example
+        last = cell if fitting else last
         best = sorted(fits.values(), reverse=True)
         if seen >= _ENOUGH and best[0] > best[1]:
             break
@@ -398,5 +399,8 @@ def _fitting(
         return None
     if len(chosen) > 1:
         either = " or ".join(map(repr, chosen))
+        if not example:  # each cell tells its form, and they differ
+            why = f"stands among as many cells written as {either}; say which: {argument}="
+            raise ValidationError.of(what, argument, last, why)
         raise ValidationError.of(what, argument, example, f"could be read as {either}; say which: {argument}=")
     return chosen[0]

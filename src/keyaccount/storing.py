@@ -13,6 +13,8 @@ from keyaccount.columns import Bad
 from keyaccount.errors import ConflictError, Problem, ValidationError, shown
 from keyaccount.intake import Given, Intake, Progress, Terms
 from keyaccount.model.entity import Entity, evolved
+from keyaccount.model.organisations import Organisation
+from keyaccount.model.rights import Assignment
 from keyaccount.queries import one_of
 from keyaccount.shapes import Pairs
 from keyaccount.view import View, Work, by_id
@@ -92,8 +94,25 @@ class Storing:
             here = id in fresh or id in before_here
             if (wanted := self._wanted(one, before, here=here)) is not None:
                 fresh[id] = (one, wanted)
+        self._refuse_unmanaged(fresh, stored)
         self._put(fresh)
         self._seen.add("INSERT OR IGNORE INTO seen VALUES (?)", [(id,) for id in ids])
+
+    def _refuse_unmanaged(self, fresh: dict[str, Wanted], stored: Mapping[str, Entity]) -> None:
+        """Refuse rows that shield an account nobody manages, where no later call of a transaction can assign one."""
+        if self._kind.cls is not Organisation or self._view.work.joined:
+            return
+        shielded = [
+            id
+            for id, (_, wanted) in fresh.items()
+            if getattr(wanted, "private", False) and not getattr(stored.get(id), "private", False)
+        ]
+        assigned = self._view.find(Assignment, organisation_id=one_of(shielded)) if shielded else []
+        managed = self._view.managed(assigned)
+        for id in shielded:
+            if id not in managed:
+                one, _ = fresh.pop(id)
+                self._intake.refuse(one, [self._bad(one, "private", gate.UNMANAGED)])
 
     def _by_reference(self, chunk: Sequence[Given]) -> Sequence[Given]:
         """Give records that are known by an external reference the id that is stored under it."""

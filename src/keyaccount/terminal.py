@@ -61,6 +61,7 @@ def _card_lines(card: BusinessCard) -> Iterator[str]:
     yield from _fact("phones", ", ".join(card.phones))
     yield from _fact("e-mails", ", ".join(card.emails))
     yield from _fact("address", _address(card.address))
+    yield from _fact("status", f"{card.status} account" if card.status else "")
     yield from _fact("looked after by", _responsible(card.key_account_manager))
     yield from _fact("deputy", _responsible(card.deputy))
     for held in card.special_contacts:

@@ -21,6 +21,7 @@ from keyaccount.figures import Figure, Figures, Rates, Records, rounded
 from keyaccount.model.commerce import COUNTED, Invoice, Order
 from keyaccount.money import Money
 from keyaccount.questions import Question, checked_word
+from keyaccount.values import FrozenMap
 
 Basis = Literal["invoices", "orders"]
 BASES = ("invoices", "orders")
@@ -266,7 +267,7 @@ def in_each_currency(one: Sums, question: Question, figure: Callable[[str | None
         return found[0]
     parts = [attrs.evolve(each, part=currency) for currency, each in zip(sorted(one.amounts), found, strict=True)]
     return attrs.evolve(
-        figure(None, ()), value=None, reason=mixed(sorted(one.amounts)), parts=Figures(tuple(parts)), beside={}
+        figure(None, ()), value=None, reason=mixed(sorted(one.amounts)), parts=Figures(tuple(parts)), beside=FrozenMap()
     )
 
 

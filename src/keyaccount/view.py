@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
 from itertools import chain
@@ -46,7 +46,10 @@ def current_task() -> tuple[int, int, int | None]:
 
 @attrs.define(eq=False)
 class Work:
-    """An open unit of work: what a transaction, or a single call, does to the storage."""
+    """An open unit of work: what a transaction, or a single call, does to the storage.
+
+    `joined` says that it is a transaction, in which more calls may follow.
+    """
 
     unit: StorageUnit
     act: Act
@@ -55,6 +58,7 @@ class Work:
     lake: Lake | None = None
     request: Request | None = None
     replays: bool = False
+    joined: bool = False
     closed: bool = False
     owner: tuple[int, int, int | None] = attrs.field(factory=current_task)
     to_manage: dict[str, str] = attrs.field(factory=dict)
@@ -160,7 +164,7 @@ class View:
         """Return the readable records of a kind that meet the conditions."""
         return cast("list[E]", list(self.work.unit.find(self.query(cls, **given))))
 
-    def columns(self, cls: type[Entity], *fields: str, **given: Any) -> list[tuple[Any, ...]]:
+    def columns(self, cls: type[Entity], *fields: str, **given: Any) -> Iterator[tuple[Any, ...]]:
         """Return some fields alone of the readable records of a kind that meet the conditions."""
         return self.work.unit.columns(self.query(cls, **given), fields)
 
@@ -194,9 +198,9 @@ class View:
         lows: Collection[str] = (),
         highs: Collection[str] = (),
         counted: bool = True,
-    ) -> list[Total]:
+    ) -> Iterator[Total]:
         """Total the rows of a query, by fields and in windows; see `Totals`."""
-        return list(self.work.unit.totals(query, Totals(by, windows, sums, lows, highs, counted)))
+        return self.work.unit.totals(query, Totals(by, windows, sums, lows, highs, counted))
 
     def readable(self, cls: type[Entity], ids: Collection[str], right: Right = Right.READ) -> set[str]:
         """Return those of some ids that the reader holds a right on."""
@@ -308,8 +312,8 @@ def _gathered(unit: StorageUnit, *queries: Query | None) -> list[list[Entity]]:
     return [[] if query is None else next(answers) for query in queries]
 
 
-def readers(view: View) -> Iterator[access.Reader]:
-    """Yield a reader for every active user, by id: for the auditor's question, on a trusted view."""
+def readers(view: View, at: Callable[[str], datetime]) -> Iterator[access.Reader]:
+    """Yield a reader for every active user, by id, each at a moment: for the auditor's question, on a trusted view."""
     users, units, standing_in = view.gather(view.query(User, order="id"), view.query(Unit), view.query(Substitution))
     organogram, people = cast("list[Unit]", units), cast("list[User]", users)
     below_heads = _belonging(organogram, people) if view.work.policy.oversight else {}
@@ -319,7 +323,7 @@ def readers(view: View) -> Iterator[access.Reader]:
                 user,
                 organogram,
                 view.work.policy,
-                view.now,
+                at(user.id),
                 substitutions=cast("list[Substitution]", standing_in),
                 absent=people,
                 oversees=below_heads.get(user.id, ()),

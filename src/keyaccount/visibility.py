@@ -11,7 +11,8 @@ import attrs
 
 from keyaccount.errors import UnknownContext, ValidationError, unknown_context
 from keyaccount.model.notes import ServiceNote, Severity, lineage
-from keyaccount.results import Result, Rows
+from keyaccount.pages import rows_page
+from keyaccount.results import Backend, Result, Rows, frame
 from keyaccount.spans import in_force
 from keyaccount.values import FrozenMap, unwritable
 
@@ -138,6 +139,38 @@ class Notes(Rows[VisibleNote]):
     def to_acknowledge(self) -> tuple[VisibleNote, ...]:
         """The notes that ask to be acknowledged, and have not been by this user."""
         return tuple(note for note in self.rows if note.must_acknowledge and not note.acknowledged)
+
+
+class NotesFor(FrozenMap[str, Notes], Result):
+    """The notes of many organisations in one context, by organisation; a mapping that does not change."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        """Show the notes of each."""
+        return f"NotesFor({dict(self)!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as the items."""
+        return (NotesFor, (tuple(self.items()),))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types: the notes of each organisation under its id."""
+        return {id: notes.to_dict() for id, notes in self.items()}
+
+    def to_frame(self, backend: Backend = "pandas") -> Any:
+        """Return a data frame of the named package: a row for each note, the organisation asked about in `asked`.
+
+        Raises MissingExtra where that package is not installed, ValidationError for another name.
+        """
+        return frame(self._told(), backend)
+
+    def _repr_html_(self) -> str:
+        """Show the same rows in a notebook."""
+        return rows_page(self._told())
+
+    def _told(self) -> list[dict[str, Any]]:
+        return [{"asked": id, **note.to_dict()} for id, notes in self.items() for note in notes]
 
 
 def resolve(

@@ -472,6 +472,51 @@ def test_a_private_account_is_not_handed_to_the_inactive(private: World) -> None
     refused(private, ka.ValidationError, lambda: private.office.people.hand_over("volker", "max"))
 
 
+def test_no_account_is_handed_to_the_inactive(world: World) -> None:
+    """An open account is not left to somebody whose assignments count for nothing either."""
+    world.change(ka.User, "max", active=False)
+    before = world.state()
+    with pytest.raises(ka.ValidationError, match="is not active"):
+        world.office.people.hand_over("volker", "max")
+    assert world.state() == before
+
+
+def test_a_handover_note_tells_all_that_is_in_flight(world: World) -> None:
+    """Renewals worked on, open opportunities and overdue invoices come with the note, the most urgent first."""
+    portfolio(world)
+    ends = TODAY + 20 * DAY
+    world.put(
+        *(
+            ka.Contract(f"c-{at}", at, signed_on=TODAY, starts_on=TODAY, ends_on=ends + plus * DAY)
+            for at, plus in (("acme", 9), ("other", 0), ("acme-at", 0))
+        ),
+        *(
+            ka.Opportunity(f"o-{at}", at, expected_on=TODAY + plus * DAY)
+            for at, plus in (("acme", 9), ("other", 0), ("acme-at", 0))
+        ),
+        ka.Opportunity("won", "acme", state="won", closed_on=TODAY),
+        *(
+            ka.Invoice(f"i-{at}", at, issued_on=TODAY - 90 * DAY, due_on=TODAY - plus * DAY, net=ka.Money(10, "EUR"))
+            for at, plus in (("acme", 1), ("other", 2), ("acme-at", 3))
+        ),
+        ka.Invoice("today", "acme", issued_on=TODAY - 90 * DAY, due_on=TODAY, net=ka.Money(10, "EUR")),
+        ka.Invoice("credit", "acme", kind="credit note", issued_on=TODAY - 90 * DAY, net=ka.Money(10, "EUR")),
+    )
+    world.office.renewals.raise_alerts()
+    note = world.office.people.hand_over("volker", "max")
+    assert [row.contract_id for row in note.renewals] == ["c-other", "c-acme"]
+    assert [row.id for row in note.opportunities] == ["o-other", "o-acme"]
+    assert [row.id for row in note.overdue] == ["i-other", "i-acme"]
+
+
+def test_a_private_account_is_handed_over_with_what_is_in_flight(private: World) -> None:
+    """Its manager, who cannot read it any more the moment after, is told what was under way."""
+    private.put(ka.Activity("late", organisation_id="acme", subject="call back", follow_up_on=TODAY - DAY))
+    note = private.desk("volker").people.hand_over("volker", "max")
+    assert [row.id for row in note.follow_ups] == ["late"]
+    assert private.right("volker", "acme") is None
+
+
 def test_nothing_to_hand_over_gives_an_empty_note(world: World) -> None:
     """Somebody without accounts hands over nothing, and nothing is written."""
     before = world.state()
@@ -690,6 +735,41 @@ def test_the_auditor_hears_every_reader_with_reasons() -> None:
     refused(world, ka.NotFound, lambda: world.office.people.who_may_read("nowhere"))
 
 
+def test_the_auditor_asks_about_another_day() -> None:
+    """Who could read on a day follows the dates, both ends included, and says what has none and counts as it is now."""
+    world = World()
+    world.put(ka.User("olga", name="Olga"))
+    world.office.people.grant("acme", principal=ka.user("olga"), right=R.READ, from_=TODAY - 9 * DAY, until=TODAY - DAY)
+    world.office.people.deputise("max", for_user="volker", from_=TODAY + DAY, until=TODAY + 2 * DAY)
+
+    def who(on: date | None = None) -> list[str | None]:
+        return [decision.user_id for decision in world.office.people.who_may_read("acme", on=on)]
+
+    assert who() == who(TODAY) == ["sam", "volker"]
+    assert who(TODAY - DAY) == who(TODAY - 9 * DAY) == ["olga", "sam", "volker"]
+    assert who(TODAY - 10 * DAY) == ["sam", "volker"]
+    assert who(TODAY + DAY) == who(TODAY + 2 * DAY) == ["max", "sam", "volker"]
+    assert who(TODAY + 3 * DAY) == ["sam", "volker"]
+    assert world.office.people.who_may_read("acme").remarks == ()
+    assert "count as they are now" in world.office.people.who_may_read("acme", on=TODAY - DAY).remarks[0]
+    for user in ("volker", "sam"):
+        with pytest.raises(ka.AccessDenied):
+            world.desk(user).people.who_may_read("acme", on=TODAY - DAY)
+
+
+def test_the_auditor_sees_the_broken_glass_of_a_day(private: World) -> None:
+    """A glass that was open for an hour names its steward on that day, and on no other."""
+    private.desk("sam").people.break_glass("acme", reason="insolvency")
+    private.later(5 * DAY)
+
+    def who(on: date) -> list[tuple[str | None, str]]:
+        found = private.office.people.who_may_read("acme", on=on)
+        return [(decision.user_id, reason.kind) for decision in found for reason in decision.reasons]
+
+    assert who(TODAY) == [("sam", "break-glass"), ("volker", "assignment")]
+    assert who(TODAY - DAY) == who(TODAY + DAY) == [("volker", "assignment")]
+
+
 def test_mine_are_the_accounts_managed_and_deputised_for(world: World) -> None:
     """Managed, covered, deputised and stood in for, by name; a team membership and a grant are not mine."""
     world.put(ka.Organisation("zeta", name="Zeta"), ka.Organisation("beta", name="Beta"))
@@ -848,6 +928,11 @@ def test_vacant_roles_are_told_for_readable_customers(world: World) -> None:
     assert [v.organisation.id for v in vacant(on=TODAY + DAY)] == ["acme", "acme-at"]
     assert [v.organisation.id for v in world.desk("volker").people.vacant_roles(on=TODAY + DAY)] == ["acme"]
     assert len(world.desk("max").people.vacant_roles()) == 0
+    world.put(
+        ka.Organisation("unsaid", name="aaa", relationships=()),
+        ka.Organisation("s", name="S", relationships=("supplier",)),
+    )
+    assert [v.organisation.id for v in vacant()] == ["unsaid", "acme-at"], "who does not say what it is is a customer"
 
 
 HOSTILE = 'x"]; click n0 "javascript:alert(1)" %%{init: {}}%% <script>alert(1)</script> `a` #quot; --> [[n1]] & {{b}}'

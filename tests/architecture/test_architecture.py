@@ -47,7 +47,7 @@ FLOORS = [
     {"storage"},
     {"view"},
     {"gate", "gate_checks", "gate_drafts", "gate_rights", "gate_removal", "searching", "arguments"}
-    | {"facts", "providers", "history", "merging", "reach", "rosters", "ledgers", "checkups"},
+    | {"facts", "providers", "history", "merging", "reach", "rosters", "ledgers", "checkups", "replays"},
     {"sheets"},
     {"readings"},
     {"columns", "rejects", "tables", "details", "intake", "storing", "exchange", "dumps", "summing", "frames"},

@@ -39,7 +39,7 @@ class WrappedUnit:
         """Ask one question after the other."""
         return [list(self.find(query)) for query in queries]
 
-    def columns(self, query: Query, fields: Sequence[str]) -> list[tuple[Any, ...]]:
+    def columns(self, query: Query, fields: Sequence[str]) -> Iterator[tuple[Any, ...]]:
         """Hand on some columns."""
         return self.inner.columns(query, fields)
 
@@ -112,7 +112,7 @@ class UnrestrictedTotals(WrappedUnit):
 class UnrestrictedColumns(WrappedUnit):
     """Restriction missing where single fields are read."""
 
-    def columns(self, query: Query, fields: Sequence[str]) -> list[tuple[Any, ...]]:
+    def columns(self, query: Query, fields: Sequence[str]) -> Iterator[tuple[Any, ...]]:
         """Read for nobody in particular."""
         return self.inner.columns(attrs.evolve(query, reader=None), fields)
 

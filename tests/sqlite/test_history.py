@@ -360,6 +360,83 @@ def test_a_replayed_bulk_load_is_recognised(book: ka.Book, office: ka.Desk) -> N
     assert office.count(ka.Organisation) == 2_400
 
 
+def test_a_replay_knows_what_was_made_before(book: ka.Book, office: ka.Desk) -> None:
+    """Records whose ids the library made come back under their first ids, also where one refers to another."""
+    office.put(ka.User("carla", name="Carla"), ka.Organisation("acme", name="ACME"))
+
+    def work() -> tuple[object, ...]:
+        with office.transaction(key="k"):
+            people: Any = office.put(ka.Contact(name="Ingo"), ka.Contact(name="Ingo"), ka.Contact(name="Anna"))
+            boss = ka.Position(contact_id=people[2].id, organisation_id="acme", title="Boss")
+            clerk = ka.Position(contact_id=people[0].id, organisation_id="acme", reports_to_id=boss.id)
+            notes = [office.put(ka.ServiceNote(organisation_id="acme", text=text)) for text in "ab"]
+            call = office.activities.log("acme", kind="call", contacts=[people[2].id])
+            assigned = office.people.assign("carla", organisation="acme")
+            return (*people, *office.put(clerk, boss), *notes, call, assigned)
+
+    first = work()
+    counts = [office.count(kind) for kind in (ka.Contact, ka.Position, ka.ServiceNote, ka.Activity, ka.Assignment)]
+    assert counts == [3, 2, 2, 1, 1]
+    assert work() == first
+    note: Any = first[5]
+    changed = book.trusted("others").put(attrs.evolve(note, text="changed since"))
+    assert work() == (*first[:5], changed, *first[6:])
+    assert [office.count(k) for k in (ka.Contact, ka.Position, ka.ServiceNote, ka.Activity, ka.Assignment)] == counts
+
+
+def test_a_replay_finds_nothing_that_was_shielded(book: ka.Book, office: ka.Desk) -> None:
+    """Who repeats what was made on an account that is private by now is told of no record there."""
+    office.put(ka.User("max", name="Max"), ka.User("carla", name="Carla"), ka.Organisation("acme", name="ACME"))
+    office.people.assign("max", organisation="acme")
+    office.people.grant("acme", principal=ka.EVERYONE, right=ka.Right.CHANGE)
+
+    def work() -> ka.ServiceNote:
+        with book.desk("carla").transaction(key="k"):
+            return book.desk("carla").put(ka.ServiceNote(organisation_id="acme", text="a"))
+
+    first = work()
+    assert work() == first
+    office.people.make_private("acme")
+    again = work()
+    assert (again.version, again.id == first.id) == (0, False)
+
+
+CALLS: list[Callable[[ka.Desk], object]] = [
+    lambda desk: desk.people.end_assignment("as"),
+    lambda desk: desk.people.end_assignment("as", on=date(2031, 1, 1)),
+    lambda desk: desk.people.revoke("g"),
+    lambda desk: desk.people.make_private("acme"),
+    lambda desk: desk.people.open_up("acme"),
+    lambda desk: desk.people.hand_over("max", "carla"),
+    lambda desk: desk.people.hand_over("max", "carla", on=date(2031, 1, 1)),
+    lambda desk: desk.service_notes.acknowledge("n"),
+    lambda desk: desk.service_notes.dismiss("n"),
+    lambda desk: desk.activities.done("ac"),
+]
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_calls_repeated_under_a_key(book: ka.Book, office: ka.Desk, call: Callable[[ka.Desk], object]) -> None:
+    """Any call repeated under its key, when what it did changed what it would do, applies once and answers alike."""
+    office.put(ka.User("max", name="Max"), ka.User("carla", name="Carla"), ka.Organisation("acme", name="ACME"))
+    office.put(
+        ka.Assignment("as", "max", "acme"),
+        ka.Assignment("other", "max", "acme"),
+        ka.Grant("g", organisation_id="acme", principal=ka.EVERYONE, right=ka.Right.READ),
+        ka.ServiceNote("n", organisation_id="acme", text="x", dismissible=True),
+        ka.Activity("ac", organisation_id="acme", follow_up_on=date(2026, 1, 1)),
+    )
+    desk, answers = book.desk("max"), []
+    for _ in range(2):
+        with desk.transaction(key="k"):
+            answers.append(call(desk))
+        state = everything(book), acts(book)
+    assert answers[0] == answers[1]
+    assert state[1] == acts(book)
+    with pytest.raises(ka.ValidationError, match="was used before"), desk.transaction(key="k"):
+        desk.put(ka.Organisation("new", name="New"))
+
+
 def test_a_key_cannot_join_an_open_transaction(book: ka.Book, office: ka.Desk) -> None:
     """A key inside an open transaction is refused: it could not apply by itself."""
     with office.transaction():
@@ -396,6 +473,65 @@ def test_a_key_outlives_the_book(tmp_path: Path) -> None:
 
 
 # ---- merging -----------------------------------------------------------------------------------------------------
+
+
+DOORS: dict[str, Callable[[ka.Desk, str, str], Any]] = {
+    "get": lambda desk, at, _: desk.get(ka.Organisation, at),
+    "get contact": lambda desk, _, who: desk.get(ka.Contact, who),
+    "notes": lambda desk, at, _: desk.notes(organisation=at, context="crm"),
+    "notes of both": lambda desk, at, who: desk.notes(organisation=at, contact=who, context="crm"),
+    "notes_for": lambda desk, at, _: desk.notes_for(organisations=[at], context="crm")[at],
+    "card": lambda desk, at, _: desk.card(organisation=at, context="crm"),
+    "card of contact": lambda desk, _, who: desk.card(contact=who, context="crm"),
+    "panel": lambda desk, at, _: desk.panel(at),
+    "may": lambda desk, at, _: desk.may(at, ka.Right.CHANGE),
+    "responsible": lambda desk, at, _: desk.people.responsible(organisation=at),
+    "responsible for contact": lambda desk, _, who: desk.people.responsible(contact=who),
+    "special contact": lambda desk, at, _: desk.people.special_contact(at, "invoices"),
+    "special contacts": lambda desk, at, _: desk.people.special_contacts(at),
+    "org chart": lambda desk, at, _: desk.people.org_chart(at),
+    "last contact": lambda desk, at, _: desk.activities.last_contact(at),
+    "activities": lambda desk, at, _: list(desk.activities.history(at)),
+    "cover": lambda desk, at, _: desk.contracts.cover(at),
+}
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_every_door_knows_a_merged_id(book: ka.Book, office: ka.Desk, door: str) -> None:
+    """The old id of a merged organisation or contact answers as the new one does, to others as none."""
+    office.put(ka.Organisation("w", name="W"), ka.Organisation("l", name="L"), ka.Contact("k", name="K"))
+    office.put(ka.Contact("j", name="J"), ka.Position(contact_id="j", organisation_id="l", role="invoices"))
+    office.put(ka.ServiceNote("n", "l", text="x", severity=ka.Severity.STOP), ka.Assignment("a", "volker", "w"))
+    office.put(
+        ka.Activity(organisation_id="l", contact_ids=("j",), kind="meeting", at=datetime(2026, 1, 1, tzinfo=UTC))
+    )
+    office.put(ka.Contract("c", "l", signed_on=date(2026, 1, 1), starts_on=date(2026, 1, 1), kind="hosting"))
+    office.merging.merge(ka.Organisation, "w", "l")
+    office.merging.merge(ka.Contact, "k", "j")
+    volker, hanna, ask = book.desk("volker"), book.desk("hanna"), DOORS[door]
+    told = ask(volker, "w", "k")
+    assert told
+    assert ask(volker, "l", "j") == told
+    office.people.make_private("w")
+    with pytest.raises((ka.NotFound, KeyError)) as hidden:
+        ask(hanna, "l", "j")
+    with pytest.raises((ka.NotFound, KeyError)) as missing:
+        ask(hanna, "x", "y")
+    said = str(missing.value).replace("'x'", "'l'").replace("'y'", "'j'")
+    assert (type(hidden.value), str(hidden.value)) == (type(missing.value), said)
+
+
+@pytest.mark.parametrize(("winner", "loser"), [("a", "b"), ("b", "a")])
+def test_a_merged_person_keeps_every_refusal(office: ka.Desk, winner: str, loser: str) -> None:
+    """Who refused letters or calls on either record is sent none, and a VIP on either stays one; undo parts them."""
+    a = ka.Contact("a", name="A", accepts_letters=False, vip=True)
+    b = ka.Contact("b", name="B", accepts_calls=False)
+    office.put(a, b)
+    done = office.merging.merge(ka.Contact, winner, loser)
+    kept = office.get(ka.Contact, winner)
+    assert (kept.accepts_letters, kept.accepts_email, kept.accepts_calls, kept.vip) == (False, True, False, True)
+    office.merging.undo(done.act)
+    assert [attrs.evolve(office.get(ka.Contact, id), version=0) for id in "ab"] == [a, b]
 
 
 def two(desk: ka.Desk) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from datetime import date
 from pathlib import Path
@@ -61,6 +64,11 @@ def test_a_user_sees_what_they_may(capsys: pytest.CaptureFixture[str]) -> None:
         (["caller", "demo", "1", "--user", "nobody"], "there is no User 'nobody'"),
         (["caller", "no.sqlite", "1"], "is no file"),
         (["check", "no.sqlite"], "is no file"),
+        (["check", "x" * 5_000], "is no file"),
+        (["card", "demo", "--contact", "ingo", "--user", ""], "there is no User ''"),
+        (["caller", "demo", "+49 40 555 0101", "--user", ""], "there is no User ''"),
+        (["health-check", "demo", "--user", ""], "there is no User ''"),
+        (["caller", "demo", "1", "--region", "DE"], "has settings of its own"),
     ],
 )
 def test_bad_input_is_status_2(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -147,3 +155,61 @@ def test_the_health_check_in_a_terminal(capsys: pytest.CaptureFixture[str]) -> N
     assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(check.to_dict()))
     assert main(["health-check", "demo", "--on", "23.11.2026"]) == 2
     assert "--on = '23.11.2026'" in capsys.readouterr().err
+
+
+def test_a_file_is_opened_as_its_host_opens_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a file does not keep can be said: where national numbers are read, and that nobody reads by default."""
+    file = str(tmp_path / "a.sqlite")
+    with ka.open(file, region="DE", policy=ka.AccessPolicy(default=None)) as book:
+        book.trusted("test").put(
+            ka.User("carla", name="C"), ka.Organisation("a", name="ACME", phones=("+49 89 123456",))
+        )
+    for arguments, said in (
+        ([], "nobody is known"),
+        (["--region", "DE"], "ACME"),
+        (["--region", "DE", "--user", "carla"], "ACME"),
+        (["--region", "DE", "--user", "carla", "--closed"], "nobody is known"),
+    ):
+        assert main(["caller", file, "089 123456", *arguments]) == 0
+        assert capsys.readouterr().out.startswith(said)
+    assert main(["caller", file, "1", "--zone", "Mars/Base"]) == 2
+    assert "is no IANA time zone" in capsys.readouterr().err
+
+
+def _run(tmp_path: Path, command: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    """Run a line of the shell in which $ka is the command line of this library."""
+    here = str(Path(ka.__file__).parents[1])
+    settings = {**os.environ, "PYTHONPATH": here, "ka": f"{sys.executable} -m keyaccount", **environment}
+    return subprocess.run(command, shell=True, cwd=tmp_path, env=settings, capture_output=True, check=False)  # noqa: S602 - our own line
+
+
+def test_a_terminal_that_knows_few_letters_is_no_failure(tmp_path: Path) -> None:
+    """Letters that the output cannot hold are escaped."""
+    ran = _run(tmp_path, "$ka card demo --organisation nimbus", PYTHONIOENCODING="ascii")
+    assert (ran.returncode, ran.stderr) == (0, b"")
+    with ka.demo() as book:
+        told = card_text(book.trusted("test").card(organisation="nimbus", context="crm"))
+    assert ran.stdout.decode("ascii") == told.encode("ascii", "backslashreplace").decode("ascii")
+    ran = _run(tmp_path, "$ka demo", PYTHONIOENCODING="ascii")
+    assert (ran.returncode, ran.stderr, b"M\\xfcnchen" in ran.stdout) == (0, b"", True)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell and its pipes")
+def test_a_reader_that_has_seen_enough_is_no_failure(tmp_path: Path) -> None:
+    """A closed pipe ends quietly with the status of the answer; a full disk is said, with 2."""
+    ran = _run(tmp_path, "($ka demo; echo $? >&2) | true")
+    assert ran.stderr == b"0\n"
+    if Path("/dev/full").exists():
+        ran = _run(tmp_path, "$ka demo > /dev/full")
+        assert (ran.returncode, ran.stderr) == (2, b"the answer cannot be written: No space left on device\n")
+
+
+def test_findings_keep_to_the_terminal_s_width(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A finding about a record with a long id goes over several lines of at most 100 columns."""
+    file = str(tmp_path / "a.sqlite")
+    with ka.open(file) as book:
+        book.trusted("test").put(ka.Contact("x" * 200, name="X"))
+    assert main(["check", file]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert "".join(line.strip() for line in lines).startswith(f"Contact {'x' * 200}: has no position")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import keyaccount as ka
+from keyaccount.terminal import card_text
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 EUROS = ka.Money(100, "EUR")
@@ -66,3 +67,36 @@ def test_what_a_note_is_about_by_its_day() -> None:
         ka.ServiceNote("n", "acme", about=ka.Reference("Invoice", "i")),
     )
     assert len(office.notes(organisation="acme", context="crm", on=date(2026, 11, 1))) == 0
+
+
+@pytest.mark.parametrize("returned", ["a text", ["a text"], [5, ka.ComputedNote("kept")], [None]])
+def test_what_is_no_note_is_a_failure(returned: object, caplog: pytest.LogCaptureFixture) -> None:
+    """A provider that returns something else than computed notes has failed, and says so beside those it has."""
+    with ka.open(providers=[ka.Provider("stock", lambda _sight, _subject: returned)]) as book:  # type: ignore[arg-type,return-value]
+        office = book.trusted("test")
+        office.put(ka.Organisation("acme", name="ACME"))
+        shown = office.notes(organisation="acme", context="crm")
+    assert [note.code for note in shown if note.severity == ka.Severity.WARNING] == ["provider-failed"]
+    assert [note.text for note in shown] == ["provider stock failed", "kept"][: len(shown)]
+    assert ("kept" in [note.text for note in shown]) == (returned == [5, ka.ComputedNote("kept")])
+    assert "returned what is no ComputedNote" in caplog.text
+
+
+def test_a_card_tells_the_status() -> None:
+    """What the account is among the key accounts on the day stands on the card: of several the one that began last."""
+    office = ka.open(clock=lambda: NOW).trusted("test")
+    office.put(ka.Organisation("acme", name="ACME"), ka.Organisation("other", name="Other"), ka.Contact("k", name="K"))
+    office.put(ka.Position(contact_id="k", organisation_id="acme"))
+    office.put(
+        ka.KeyAccountStatus("a", "acme", status="candidate", valid_until=date(2026, 11, 20)),
+        ka.KeyAccountStatus("c", "acme", status="key", valid_from=date(2026, 11, 21)),
+        ka.KeyAccountStatus("b", "acme", status="former", valid_from=date(2026, 11, 25)),
+    )
+    told = {
+        day: office.card(organisation="acme", context="crm", on=date(2026, 11, day)).status for day in (20, 21, 24, 25)
+    }
+    assert told == {20: "candidate", 21: "key", 24: "key", 25: "former"}
+    card = office.card(contact="k", context="crm")
+    assert (card.status, card.to_dict()["status"]) == ("key", "key")
+    assert "status                   key account\n" in card_text(card)
+    assert office.card(organisation="other", context="crm").status is None

@@ -83,7 +83,10 @@ def test_contacts_without_a_position() -> None:
 
 
 def test_accounts_without_a_manager() -> None:
-    """A customer without a manager in force is one, unless a parent's manager covers it; a supplier is not."""
+    """A customer without a manager in force is one, unless a parent's manager covers it; a supplier is not.
+
+    Who does not say what it is counts as a customer, as in every figure.
+    """
     found = flaws(
         *managed("top"),
         ka.Assignment("covers", "carla", "top", covers_subsidiaries=True),
@@ -92,6 +95,7 @@ def test_accounts_without_a_manager() -> None:
         *managed("alone"),
         ka.Organisation("below", name="3", parent_id="alone"),
         ka.Organisation("supplier", name="4", relationships=("supplier",)),
+        ka.Organisation("unsaid", name="7", relationships=()),
         ka.Organisation("deputy", name="5"),
         ka.Assignment("d", "volker", "deputy", role=ka.DEPUTY),
         *managed("ended", until=date(2026, 11, 20)),
@@ -102,7 +106,20 @@ def test_accounts_without_a_manager() -> None:
         *managed("orphan", by="gone"),
         sort="account without manager",
     )
-    assert [ids[0] for _, ids, _ in found] == ["below", "deputy", "ended", "future", "orphan"]
+    assert [ids[0] for _, ids, _ in found] == ["below", "deputy", "ended", "future", "orphan", "unsaid"]
+
+
+@pytest.mark.parametrize("names", [("a", "b", "c"), ("c", "b", "a")])
+def test_every_subsidiary_of_a_covered_parent_is_covered(names: tuple[str, str, str]) -> None:
+    """Whichever of the subsidiaries is looked at first, the others are covered too, and what lies below them."""
+    found = flaws(
+        ka.Organisation("m", name="M"),
+        ka.Assignment("covers", "carla", "m", covers_subsidiaries=True),
+        *(ka.Organisation(name, name=name, parent_id="m") for name in names),
+        *(ka.Organisation(f"{name}-z", name=name, parent_id=name) for name in names),
+        sort="account without manager",
+    )
+    assert found == []
 
 
 def test_a_chain_of_thousands() -> None:
@@ -227,7 +244,7 @@ def test_a_head_number_is_one_number() -> None:
 
 def test_a_private_number_is_read_where_one_works() -> None:
     """A contact's own number is read in the country of an employer, not in that of a special role's organisation."""
-    vienna = ka.Organisation("wien", name="W", addresses=(ka.Address(country="AT"),), relationships=())
+    vienna = ka.Organisation("wien", name="W", addresses=(ka.Address(country="AT"),), relationships=("prospect",))
     people = [ka.Contact(id, name=id, phones=("01 2345678",)) for id in ("dana", "ingo")]
     at_home = [*managed("acme"), vienna, *people, ka.Position("p", "ingo", "acme")]
     special = ka.Position("q", "dana", "wien", role="auditor", employed=False)

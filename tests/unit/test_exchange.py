@@ -495,10 +495,14 @@ def test_a_failure_at_the_end_leaves_no_rejects(desk: ka.Desk, file: Any) -> Non
 
 def test_a_transaction_that_cannot_commit_leaves_no_rejects(book: ka.Book, file: Any) -> None:
     """The file of rejects is in its place only where the rows are in theirs."""
-    path = file("id,name,private\nx,X,yes\ny,,no\n")
+    office = book.trusted("import")
+    office.put(ka.Assignment("kam", "volker", "acme"))
+    office.people.make_private("acme")
+    path = file("id,user_id,organisation_id,valid_until\nkam,volker,acme,2026-11-01\nbad,,acme,\n")
     with pytest.raises(ka.ValidationError, match="needs a key account manager"):
-        book.trusted("import").read_csv(ka.Organisation, path, keep_good=True)
+        office.read_csv(ka.Assignment, path, update=True, keep_good=True)
     assert [entry.name for entry in path.parent.iterdir()] == ["table.csv"]
+    assert office.get(ka.Assignment, "kam").valid_until is None
 
 
 # ---- transactions ----------------------------------------------------------------------------------------------------
@@ -732,3 +736,24 @@ except ka.StorageUnavailable as error:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "told 0\n"
+
+
+def test_a_private_account_nobody_manages_is_a_bad_row(tmp_path: Path) -> None:
+    """It is told with its place, and left out where the good ones are kept; in a transaction a manager may follow."""
+    table = tmp_path / "accounts.csv"
+    table.write_text("id,name,private\na,A,yes\nb,B,no\nc,C,yes\n", encoding="utf-8")
+    office = ka.open().trusted("test")
+    office.put(ka.User("carla", name="Carla"), ka.Organisation("c", name="C"))
+    office.people.assign("carla", organisation="c")
+    with pytest.raises(ka.ValidationError) as refused:
+        office.read_csv(ka.Organisation, table, update=True)
+    (problem,) = refused.value.problems
+    assert (problem.place, problem.field, problem.value) == ("accounts.csv:2", "private", "'yes'")
+    assert "needs a key account manager in force" in problem.reason
+    told = office.read_csv(ka.Organisation, table, update=True, keep_good=True)
+    assert (told.written, told.rejected) == (2, 1)
+    assert [(row.id, row.private) for row in office.find(ka.Organisation)] == [("b", False), ("c", True)]
+    with office.transaction():
+        assert office.read_csv(ka.Organisation, table, update=True).written == 1
+        office.people.assign("carla", organisation="a")
+    assert office.get(ka.Organisation, "a").private

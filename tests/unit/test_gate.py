@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -583,3 +584,37 @@ def test_a_deep_line_of_command_answers(office: ka.Desk) -> None:
         office.put(attrs.evolve(office.get(ka.Position, "p0000"), reports_to_id=f"p{DEPTH - 1:04}"))
     assert office.get(ka.Position, f"p{DEPTH - 1:04}").version == 1
     assert time.monotonic() - started < SECONDS
+
+
+# ---- contexts that go ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("engine", ["memory", "file"])
+def test_a_context_that_goes_hides_no_note(engine: str, tmp_path: Path) -> None:
+    """What named only a context that is removed appears everywhere; what named another too appears there."""
+    with ka.open(tmp_path / "a.sqlite") if engine == "file" else ka.open() as book:
+        office = book.trusted("test")
+        office.service_notes.add_context("zoo")
+        office.put(ka.Organisation("acme", name="ACME"), ka.NoteCategory("beasts", contexts=("zoo",)))
+        office.put(
+            ka.ServiceNote("own", organisation_id="acme", text="a", contexts=("zoo",)),
+            ka.ServiceNote("two", organisation_id="acme", text="b", contexts=("zoo", "phone")),
+            ka.ServiceNote("category", organisation_id="acme", text="c", category="beasts"),
+        )
+        assert not office.notes(organisation="acme", context="crm")
+        office.remove(ka.Context, "zoo")
+        assert [note.id for note in office.notes(organisation="acme", context="crm")] == ["category", "own"]
+        assert [note.id for note in office.notes(organisation="acme", context="phone")] == ["category", "own", "two"]
+        assert office.get(ka.ServiceNote, "two").contexts == ("phone",)
+        assert not book.check()
+
+
+def test_a_context_above_others_stays() -> None:
+    """Notes of a context appear in those below it; it cannot be removed as long as there are any."""
+    office = ka.open().trusted("test")
+    with pytest.raises(ka.ValidationError, match="has contexts below it"):
+        office.remove(ka.Context, "documents")
+    for below in ("invoice", "order", "quote", "reminder"):
+        office.remove(ka.Context, f"documents.{below}")
+    office.remove(ka.Context, "documents")
+    assert office.count(ka.Context, id="documents") == 0

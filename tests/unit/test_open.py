@@ -331,3 +331,12 @@ def test_the_demo_runs_in_a_fresh_process(flags: tuple[str, ...]) -> None:
         check=True,
     )  # fmt: skip
     assert done.stdout == "Ingo Prospect\n"
+
+
+@pytest.mark.parametrize("path", [":memory:", "file:crm?mode=memory"])
+def test_what_other_programs_call_memory_is_no_file(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No file of such a name is made where somebody meant a book in memory."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ka.ValidationError, match="without a path a book is in memory"):
+        ka.open(path)
+    assert list(tmp_path.iterdir()) == []

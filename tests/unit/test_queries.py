@@ -464,3 +464,19 @@ def test_a_cursor_outlives_its_row(desk: ka.Desk) -> None:
         office.remove(ka.Organisation, "c")
         office.put(ka.Organisation("bb", name="same"), ka.Organisation("cc", name="same"))
         assert [row.id for row in office.find(ka.Organisation, order="name", after=after)] == ["cc", "d", "e", "f"]
+
+
+def test_what_is_refused_of_several_is_named() -> None:
+    """A condition with several values names the one that is wrong."""
+    office = ka.open().trusted("test")
+    given: tuple[tuple[dict[str, Any], str], ...] = (
+        ({"id": ka.one_of(["a", 5])}, r"Organisation\.id = 5: must be an id"),
+        ({"name": ka.between("a", 7)}, r"Organisation\.name = 7: must be text"),
+    )
+    for asked, said in given:
+        with pytest.raises(ka.ValidationError, match=said):
+            office.find(ka.Organisation, **asked)
+    with pytest.raises(ka.ValidationError, match=r"Contact\.id = 'a\\x01': holds the control character"):
+        office.card(contact="a\x01", context="crm")
+    with pytest.raises(ka.UnknownContext, match="did you mean 'phone'"):
+        office.notes_for(organisations=["a"], context="PHONE")

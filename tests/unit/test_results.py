@@ -8,7 +8,7 @@ import json
 import pickle
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -20,6 +20,7 @@ import pytest
 
 import keyaccount as ka
 from keyaccount import billing, contracts, health, portfolio
+from keyaccount.calendars import Period
 from keyaccount.catalogue import KINDS
 from keyaccount.results import Result, Rows, plain
 from keyaccount.shapes import Refer, Text, shapes_of
@@ -125,9 +126,10 @@ def told() -> list[Any]:
         activities.last_contact("acme"),
         activities.history("acme"),
         ka.AccessPolicy(stewards=frozenset({"sophie"})),
-        ka.Period.year(2026),
+        Period.year(2026),
         ka.Money("12.5", "EUR"),
         ka.ComputedNote("x"),
+        desk.notes_for(organisations=["acme"], context="documents"),
         *(office.find(kind.cls) for kind in KINDS.values()),
     ]
     calls = (
@@ -416,3 +418,70 @@ def test_an_acknowledged_note_says_so(*, must: bool) -> None:
         desk.service_notes.acknowledge("n")
         assert desk.notes(organisation="acme", context="crm")[0].acknowledged
         assert not book.desk("carla").notes(organisation="acme", context="crm")[0].acknowledged
+
+
+@pytest.mark.parametrize("backend", ["pandas", "polars", "pyarrow"])
+def test_the_notes_of_a_whole_run(backend: Any) -> None:
+    """`notes_for` is a mapping, and an answer like the others: as JSON, as a table of all notes, copied and escaped."""
+    with ka.open() as book:
+        office = book.trusted("test")
+        office.put(ka.Organisation("a", name="A"), ka.Organisation("b", name="B"), ka.Organisation("c", name="C"))
+        office.put(
+            ka.ServiceNote("n", "a", text="<b>"), ka.ServiceNote("m", "a", text="x"), ka.ServiceNote("o", "b", text="y")
+        )
+        run = office.notes_for(organisations=["b", "a", "c"], context="crm")
+        alone = {id: office.notes(organisation=id, context="crm") for id in "bac"}
+    assert run == alone
+    assert list(run) == ["b", "a", "c"]
+    assert run.to_dict() == {id: notes.to_dict() for id, notes in alone.items()}
+    again = pickle.loads(pickle.dumps(run))  # noqa: S301 - our own
+    assert type(again) is type(run)
+    assert again == copy.deepcopy(run) == run
+    assert hash(again) == hash(run)
+    table = run.to_frame(backend)
+    asked = table["asked"].to_pylist() if backend == "pyarrow" else list(table["asked"])
+    assert (len(table), sorted(asked)) == (3, ["a", "a", "b"])
+    assert "&lt;b&gt;" in run._repr_html_()
+    assert "<b>" not in run._repr_html_()
+    with pytest.raises(ka.ValidationError, match="must be 'pandas'"):
+        run.to_frame("numpy")  # type: ignore[arg-type]
+
+
+REPORTS: dict[str, Callable[[ka.Desk], Any]] = {
+    "health check": lambda desk: desk.health_check(),
+    "daily": lambda desk: desk.daily(),
+    "overdue": lambda desk: desk.billing.overdue(),
+    "ageing": lambda desk: desk.billing.ageing(by="manager"),
+    "growth": lambda desk: desk.portfolio.growth(by="sector"),
+    "order decline": lambda desk: desk.portfolio.order_decline(),
+    "concentration": lambda desk: desk.portfolio.concentration(),
+    "days since contact": lambda desk: desk.portfolio.days_since_contact(),
+    "due": lambda desk: desk.contracts.due(),
+    "movements": lambda desk: desk.portfolio.movements(Period.year(2026)),
+}
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_reports_are_values(name: str) -> None:
+    """A report can be copied, kept and compared, before and after somebody looked at its rows."""
+    desk = ka.demo().trusted("test")
+    unseen, seen = REPORTS[name](desk), REPORTS[name](desk)
+    seen.to_dict()
+    assert unseen == seen
+    assert hash(REPORTS[name](desk)) == hash(seen)
+    again = pickle.loads(pickle.dumps(REPORTS[name](desk)))  # noqa: S301 - our own
+    assert again == copy.deepcopy(REPORTS[name](desk)) == seen
+    assert repr(REPORTS[name](desk)) == repr(seen)
+
+
+def test_a_figure_nobody_looked_at_is_one() -> None:
+    """What it is asked for first does not matter, and what no figure has it does not have either."""
+    rows = ka.demo().trusted("test").portfolio.growth()
+    names = attrs.fields_dict(type(rows[0]))
+    for name in names:
+        fresh = ka.demo().trusted("test").portfolio.growth()
+        assert getattr(fresh[0], name) == getattr(rows[0], name)
+    with pytest.raises(AttributeError, match="no attribute 'vlaue'"):
+        getattr(rows[-1], "vlaue")  # noqa: B009
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        rows[-1].value = None  # type: ignore[misc]

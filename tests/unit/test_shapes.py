@@ -464,3 +464,21 @@ def test_a_small_value_that_unfolds_is_refused_at_once() -> None:
         check=False,
     )  # fmt: skip
     assert done.stdout == "refused\n"
+
+
+@pytest.mark.parametrize("website", ["javascript:alert(1)", " JavaScript:x", "data:text/html,x", "file:///etc/passwd"])
+def test_a_website_is_one_of_the_web(website: str) -> None:
+    """A website that would run, or lead to a file, is refused; one without a scheme, or with a port, is not."""
+    with pytest.raises(ka.ValidationError, match="must begin with http or https"):
+        ka.Organisation("a", name="A", website=website)
+    for good in ("https://acme.example", "HTTP://acme.example", "www.acme.example/a:b", "acme.example:8080", "acme"):
+        assert ka.Organisation("a", name="A", website=good).website == good
+
+
+@pytest.mark.parametrize("given", [{"erp": "4\n2"}, {"e\trp": "42"}, {"erp": "42\x85"}])
+def test_references_and_social_accounts_are_lines(given: dict[str, str]) -> None:
+    """A line break or tab in an external reference, or in a social account, is refused; in `extra` it is kept."""
+    for field in ("refs", "social"):
+        with pytest.raises(ka.ValidationError, match="holds the control character"):
+            ka.Organisation("a", name="A", **{field: given})  # type: ignore[arg-type]
+    assert ka.Organisation("a", name="A", extra={"note": "two\nlines"}).extra["note"] == "two\nlines"

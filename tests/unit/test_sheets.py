@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import locale
 import os
+import re
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
@@ -399,3 +400,25 @@ def test_nothing_of_the_process_is_changed(file: Any) -> None:
     before = (locale.setlocale(locale.LC_ALL), csv.field_size_limit())
     read(file(TEXT))
     assert (locale.setlocale(locale.LC_ALL), csv.field_size_limit()) == before
+
+
+@pytest.mark.parametrize(
+    ("cells", "found", "said"),
+    [
+        (["1,234.5", "1.234,5"], sheets.found_decimal, "decimal = '1.234,5': stands among as many cells written as"),
+        (
+            ["13/04/2026", "04/13/2026"],
+            sheets.found_dates,
+            "dates = '04/13/2026': stands among as many cells written as",
+        ),
+        (
+            ["03/04/2026", "04/03/2026"],
+            sheets.found_dates,
+            "dates = '04/03/2026': could be read as '%d/%m/%Y' or '%m/%d/%Y'",
+        ),
+    ],
+)
+def test_a_column_of_mixed_forms_is_said_to_be_mixed(cells: list[str], found: Any, said: str) -> None:
+    """Cells that each tell their form, and differ, are not said to be readable in two ways; one of them is shown."""
+    with pytest.raises(ka.ValidationError, match=re.escape(said)):
+        found(cells, "table.csv")

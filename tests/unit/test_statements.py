@@ -64,7 +64,7 @@ class CountingUnit:
         self._storage.asked.append("gather " + ", ".join(query.kind.name for query in queries))
         return self._inner.gather(queries)
 
-    def columns(self, query: Query, fields: Sequence[str]) -> list[tuple[Any, ...]]:
+    def columns(self, query: Query, fields: Sequence[str]) -> Iterator[tuple[Any, ...]]:
         """Count one round trip."""
         self._storage.asked.append(f"columns {query.kind.name}")
         return self._inner.columns(query, fields)

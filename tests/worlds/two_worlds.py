@@ -1768,6 +1768,7 @@ MEMBERS: dict[str, Callable[[Any], Any]] = {
     "HealthCheck.row": lambda check: check.row("h-org-0"),
     "Invoice.open_amount_on": lambda invoice: invoice.open_amount_on(TODAY),
     "Opportunity.open_on": lambda opportunity: opportunity.open_on(TODAY),
+    "Mapping.get": lambda notes_for: notes_for.get("h-org-0"),
 }
 """How a member that needs arguments is asked, by `Class.name` of its owner: a function of the answer."""
 _known_members: dict[type, tuple[str, ...]] = {}

@@ -13,6 +13,7 @@ from keyaccount.model.organisations import Organisation
 from keyaccount.model.organogram import User
 from keyaccount.queries import at_most, one_of
 from keyaccount.results import Rows
+from keyaccount.searching import by_id_or_alias
 
 if TYPE_CHECKING:
     from keyaccount.desk import Desk
@@ -71,8 +72,8 @@ class Activities:
 
         Raises NotFound for an organisation that cannot be read.
         """
-        self._desk.get(Organisation, organisation)
-        return self._desk.find(Activity, organisation_id=organisation, order=("-at", "-id"), limit=limit, after=after)
+        at = self._desk.get(Organisation, organisation).id  # under another id, where it was merged
+        return self._desk.find(Activity, organisation_id=at, order=("-at", "-id"), limit=limit, after=after)
 
     def last_contact(self, organisation: str) -> cards.LastContact | None:
         """Return the latest contact in both directions with an organisation; None where there was none.
@@ -80,8 +81,8 @@ class Activities:
         An answered call, a meeting, a visit, an e-mail received count. Raises NotFound.
         """
         with self._desk._view() as view:
-            view.get(Organisation, organisation)
-            (found,) = view.gather(cards.last_contact_query(view, view.today, organisation_id=organisation))
+            at = by_id_or_alias(view, Organisation, organisation).id
+            (found,) = view.gather(cards.last_contact_query(view, view.today, organisation_id=at))
             if not found:
                 return None
             last = cast("Activity", found[0])
@@ -98,8 +99,8 @@ class Activities:
 
     def done(self, activity_id: str) -> Activity:
         """Say that what an activity promised has been kept, now; a second time changes nothing. Raises NotFound."""
-        with self._desk._view(write=True) as view:
+        with self._desk._view(write=True) as view, view.work.once("activities.done", activity_id) as first:
             activity = view.get(Activity, activity_id)
-            if activity.done_at is not None:
+            if activity.done_at is not None or not first:
                 return activity
             return cast("Activity", gate.put(view, [attrs.evolve(activity, done_at=view.now)])[0])

@@ -13,9 +13,11 @@ from keyaccount.calendars import ONE_DAY
 from keyaccount.catalogue import KINDS
 from keyaccount.errors import AccessDenied, NotFound, ValidationError
 from keyaccount.model.activities import Activity
+from keyaccount.model.commerce import Invoice
 from keyaccount.model.entity import Entity, evolved
 from keyaccount.model.organisations import Organisation
 from keyaccount.model.organogram import User
+from keyaccount.model.renewals import Renewal
 from keyaccount.model.rights import (
     KEY_ACCOUNT_MANAGER,
     Assignment,
@@ -25,10 +27,11 @@ from keyaccount.model.rights import (
     Right,
     Substitution,
 )
-from keyaccount.queries import at_least, one_of
+from keyaccount.model.sales import Opportunity
+from keyaccount.queries import at_least, at_most, one_of
 from keyaccount.results import Result
 from keyaccount.spans import in_force
-from keyaccount.view import View
+from keyaccount.view import View, by_id
 
 if TYPE_CHECKING:
     from keyaccount.desk import Desk
@@ -39,7 +42,10 @@ _LONGEST = 7 * 24 * 60
 
 @attrs.frozen(repr=False)
 class HandoverNote(Result):
-    """What a handover moved, and what is in flight with it: the follow-ups still to be kept on those accounts."""
+    """What a handover moved, and what is in flight on those accounts, the most urgent first.
+
+    Follow-ups still to be kept, renewals that are worked on, open opportunities, and invoices overdue today.
+    """
 
     from_user: User
     to_user: User
@@ -48,6 +54,9 @@ class HandoverNote(Result):
     contact_ids: tuple[str, ...]
     assignments: tuple[Assignment, ...]
     follow_ups: tuple[Activity, ...]
+    renewals: tuple[Renewal, ...]
+    opportunities: tuple[Opportunity, ...]
+    overdue: tuple[Invoice, ...]
 
 
 class Appointments:
@@ -93,8 +102,9 @@ class Appointments:
 
         Raises NotFound, AccessDenied, and ValidationError where a private account would be left without a manager.
         """
-        with self._desk._view(write=True) as view:
-            end(view, view.get(Assignment, assignment_id), self._last_day(on))
+        with self._desk._view(write=True) as view, view.work.once("people.end_assignment", assignment_id, on) as first:
+            if first:
+                end(view, view.get(Assignment, assignment_id), self._last_day(on))
 
     def deputise(
         self,
@@ -118,10 +128,13 @@ class Appointments:
         """Hand a portfolio over from a day (today): one transaction, and a note of what is in flight.
 
         Every assignment as key account manager that this desk sees in force on that day ends the day before and starts
-        for the successor. Needs `ADMINISTER` on each. Raises ValidationError, AccessDenied; nothing to hand over gives
-        an empty note.
+        for the successor. Needs `ADMINISTER` on each. Raises AccessDenied, and ValidationError for a successor who is
+        inactive, whose assignments would count for nothing; nothing to hand over gives an empty note.
         """
-        with self._desk._view(write=True) as view:
+        with (
+            self._desk._view(write=True) as view,
+            view.work.once("people.hand_over", from_user, to_user, on) as first,
+        ):
             day = self._desk._day(on, view)
             users = {user.id: user for user in view.find(User, id=one_of([from_user, to_user]))}
             for name in (from_user, to_user):
@@ -129,6 +142,10 @@ class Appointments:
                     raise NotFound("User", name)
             if from_user == to_user:
                 raise ValidationError.of("HandoverNote", "to_user", to_user, "is who hands over")
+            if not first:
+                return _handed_over(view, users[from_user], users[to_user], day)
+            if not users[to_user].active:
+                raise ValidationError.of("HandoverNote", "to_user", to_user, "is not active")
             old = [
                 row
                 for row in view.find(Assignment, user_id=from_user, role=KEY_ACCOUNT_MANAGER, valid_until=at_least(day))
@@ -137,18 +154,9 @@ class Appointments:
             last = day - ONE_DAY
             new = [_successor(row, to_user, day) for row in old if row.valid_from is None or row.valid_from <= last]
             ended = [_ended(row, to_user, last) for row in old]
-            written = gate.put(view, [*new, *ended])
-            accounts = tuple(dict.fromkeys(row.organisation_id for row in old if row.organisation_id))
-            people = tuple(dict.fromkeys(row.contact_id for row in old if row.contact_id))
-            return HandoverNote(
-                users[from_user],
-                users[to_user],
-                day,
-                accounts,
-                people,
-                tuple(row for row in cast("tuple[Assignment, ...]", written) if row.user_id == to_user),
-                tuple(_in_flight(view, accounts, people)),
-            )
+            told = _note(view, users[from_user], users[to_user], day, old)  # before: one may not read it afterwards
+            written = cast("tuple[Assignment, ...]", gate.put(view, [*new, *ended]))
+            return attrs.evolve(told, assignments=tuple(row for row in written if row.user_id == to_user))
 
     def make_private(self, organisation: str) -> Organisation:
         """Shield an organisation: from now on only its own key account managers see that it exists.
@@ -188,8 +196,9 @@ class Appointments:
 
     def revoke(self, grant_id: str) -> None:
         """Take a grant back at once: the next call, and the next page, no longer have it. Raises NotFound."""
-        with self._desk._view(write=True) as view:
-            end(view, view.get(Grant, grant_id), None)
+        with self._desk._view(write=True) as view, view.work.once("people.revoke", grant_id) as first:
+            if first:
+                end(view, view.get(Grant, grant_id), None)
 
     def break_glass(self, organisation: str, *, reason: str, minutes: int = BREAK_GLASS_MINUTES) -> BreakGlass:
         """Open one private account for reading, for a steward, a stated reason and a limited time.
@@ -219,9 +228,9 @@ class Appointments:
             return cast("BreakGlass", gate.put(raw, [row])[0])
 
     def _shield(self, organisation: str, *, private: bool) -> Organisation:
-        with self._desk._view(write=True) as view:
+        with self._desk._view(write=True) as view, view.work.once("people.shield", organisation, private) as first:
             row = view.get(Organisation, organisation)
-            return cast("Organisation", gate.put(view, [attrs.evolve(row, private=private)])[0])
+            return cast("Organisation", gate.put(view, [attrs.evolve(row, private=private)])[0]) if first else row
 
     def _last_day(self, on: date | None) -> date | None:
         if on is not None:
@@ -262,12 +271,43 @@ def _ended(old: Assignment, user: str, last_day: date) -> Assignment:
     return attrs.evolve(old, valid_until=last_day)
 
 
-def _in_flight(view: View, accounts: Sequence[str], people: Sequence[str]) -> list[Activity]:
-    """Return the promises still to be kept on some accounts and with some contacts, the most urgent first."""
-    order = ("follow_up_on", "id")
-    found = view.gather(
-        view.query(Activity, organisation_id=one_of(accounts), open=True, order=order),
+def _handed_over(view: View, from_user: User, to_user: User, day: date) -> HandoverNote:
+    """Return the note of a handover that was made before under the same idempotency key, from what is stored now."""
+    changed = [id for kind, id in view.work.act.changed if kind == "Assignment"]
+    there = by_id(view.find(Assignment, id=one_of(changed), user_id=to_user.id))
+    held = [there[id] for id in changed if id in there]
+    return attrs.evolve(_note(view, from_user, to_user, day, held), assignments=tuple(held))
+
+
+def _note(view: View, from_user: User, to_user: User, day: date, moved: Sequence[Assignment]) -> HandoverNote:
+    accounts = tuple(dict.fromkeys(row.organisation_id for row in moved if row.organisation_id))
+    people = tuple(dict.fromkeys(row.contact_id for row in moved if row.contact_id))
+    return HandoverNote(from_user, to_user, day, accounts, people, (), *_in_flight(view, accounts, people))
+
+
+def _in_flight(
+    view: View, accounts: Sequence[str], people: Sequence[str]
+) -> tuple[tuple[Activity, ...], tuple[Renewal, ...], tuple[Opportunity, ...], tuple[Invoice, ...]]:
+    """Return what is under way on some accounts and with some contacts, the most urgent first."""
+    order, of_accounts = ("follow_up_on", "id"), one_of(accounts)
+    at, with_them, renewals, opportunities, overdue = view.gather(
+        view.query(Activity, organisation_id=of_accounts, open=True, order=order),
         view.query(Activity, contact_ids=one_of(people), open=True, order=order),
+        view.query(Renewal, organisation_id=of_accounts, open=True, order=("deadline_on", "due_on", "contract_id")),
+        view.query(Opportunity, organisation_id=of_accounts, open=True, order=("expected_on", "id")),
+        view.query(
+            Invoice,
+            organisation_id=of_accounts,
+            kind="invoice",
+            due_on=at_most(view.today - ONE_DAY),
+            settled_on=at_least(view.today + ONE_DAY),
+            order=("due_on", "id"),
+        ),
     )
-    rows = {row.key: cast("Activity", row) for answer in found for row in answer}
-    return sorted(rows.values(), key=lambda row: (str(row.follow_up_on), row.id))
+    promised = {row.key: cast("Activity", row) for answer in (at, with_them) for row in answer}
+    return (
+        tuple(sorted(promised.values(), key=lambda row: (str(row.follow_up_on), row.id))),
+        tuple(cast("list[Renewal]", renewals)),
+        tuple(cast("list[Opportunity]", opportunities)),
+        tuple(cast("list[Invoice]", overdue)),
+    )

@@ -11,6 +11,7 @@ from keyaccount.errors import ValidationError
 from keyaccount.model.contracts import Contract
 from keyaccount.model.organisations import Organisation
 from keyaccount.rosters import around, known_group, roster
+from keyaccount.searching import by_id_or_alias
 from keyaccount.view import View
 
 if TYPE_CHECKING:
@@ -85,9 +86,9 @@ class Contracts:
         if kind is not None and not isinstance(kind, str):
             raise ValidationError.of("contracts", "kind", kind, "must be text")
         with self._desk._view() as view:
-            view.get(Organisation, organisation)
-            found = rules.cover(around(view, organisation), on=self._desk._day(on, view))
-            own = (row for row in found if row.organisation_id == organisation)
+            at = by_id_or_alias(view, Organisation, organisation).id
+            found = rules.cover(around(view, at), on=self._desk._day(on, view))
+            own = (row for row in found if row.organisation_id == at)
             return rules.Covers(tuple(row for row in own if kind is None or row.kind == kind))
 
     def _asked(self, view: View, on: date | None, by: str | None, group: str | None, *, frames: bool) -> dict[str, Any]:

@@ -27,8 +27,9 @@ class Merging:
         """Merge two organisations, or two contacts, that are one: in one transaction of its own.
 
         Everything that hangs on the loser moves, its id stays readable as an alias, its numbers, addresses and
-        references are added to the winner's. Private wins: managers of the open account do not come into the private
-        one. Needs `ADMINISTER` on both. Running it again changes nothing.
+        references are added to the winner's; letters, e-mails or calls that a contact refused on either are refused,
+        and a VIP stays one. Private wins: managers of the open account do not come into the private one. Needs
+        `ADMINISTER` on both. Running it again changes nothing.
 
         Raises NotFound, AccessDenied, ValidationError: two private accounts with different managers, a role for one
         that would have two holders, a parent that would come to stand under itself.

@@ -59,10 +59,13 @@ class ServiceNotes:
         return self._desk.put(Context(path))
 
     def _record(self, note_id: str, *, dismissed: bool) -> Acknowledgement:
-        with self._desk._view(write=True) as view:
+        call = "service_notes.dismiss" if dismissed else "service_notes.acknowledge"
+        with self._desk._view(write=True) as view, view.work.once(call, note_id) as first:
             if view.reader is None:
                 raise AccessDenied("a trusted desk is nobody who could have seen a note")
             note = view.get(ServiceNote, note_id)
+            if not first and (known := view.find(Acknowledgement, note_id=note.id, user_id=view.reader.user.id)):
+                return known[0]
             if dismissed and not note.dismissible:
                 raise ValidationError.of(
                     f"ServiceNote {note_id!r}", "dismissible", value=False, reason="cannot be dismissed"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import date
+from collections.abc import Callable, Sequence
+from datetime import date, datetime, time
+from typing import cast
 
 import attrs
 
@@ -15,10 +17,12 @@ from keyaccount.mailing import Vips, vips_of
 from keyaccount.model.contacts import Contact, ContactRole, Position
 from keyaccount.model.organisations import Organisation
 from keyaccount.model.rights import Assignment
-from keyaccount.queries import at_least, at_most, one_of
+from keyaccount.queries import at_least, at_most, is_none, one_of
 from keyaccount.responsible import Responsible
 from keyaccount.results import Result, Rows
+from keyaccount.searching import by_id_or_alias, or_alias
 from keyaccount.spans import by_start
+from keyaccount.values import fold
 from keyaccount.view import by_id, readers
 
 
@@ -46,10 +50,15 @@ class Vacancies(Rows[Vacancy]):
 
 @attrs.frozen(repr=False)
 class WhoMayRead(Rows[access.Decision]):
-    """The users who may read an organisation today, by id, each with their right and its reasons."""
+    """The users who may read an organisation on a day, by id, each with their right and its reasons.
+
+    `remarks` says what is known as of now alone.
+    """
 
     organisation_id: str
     rows: tuple[access.Decision, ...]
+    on: date
+    remarks: tuple[str, ...] = ()
 
 
 @attrs.frozen(repr=False)
@@ -78,15 +87,22 @@ class People(Appointments):
             day = self._desk._day(on, view)
             given = {"contact": contact, "organisation": organisation}
             self._desk._check_ids(given)
-            facts = gather(
-                view, day, contacts=[contact] if contact else (), organisations=[organisation] if organisation else ()
-            )
-            if contact is not None and contact not in facts.contacts:
-                raise NotFound("Contact", contact)
-            if organisation is not None and organisation not in facts.organisations:
-                raise NotFound("Organisation", organisation)
-            subject = facts.subject(contact, organisation)
-            return facts.looked_after(contact, subject.organisation_id)[0]
+
+            def ask(organisation: str | None, contact: str | None) -> Responsible | None:
+                facts = gather(
+                    view,
+                    day,
+                    contacts=[contact] if contact else (),
+                    organisations=[organisation] if organisation else (),
+                )
+                if contact is not None and contact not in facts.contacts:
+                    raise NotFound("Contact", contact)
+                if organisation is not None and organisation not in facts.organisations:
+                    raise NotFound("Organisation", organisation)
+                subject = facts.subject(contact, organisation)
+                return facts.looked_after(contact, subject.organisation_id)[0]
+
+            return or_alias(view, ask, Organisation, organisation, contact)
 
     def special_contact(self, organisation: str, role: str, *, on: date | None = None) -> Contact | None:
         """Return who holds a role at an organisation on a day (today); None where nobody does.
@@ -96,13 +112,13 @@ class People(Appointments):
         """
         with self._desk._view() as view:
             day = self._desk._day(on, view)
-            view.get(Organisation, organisation)
-            positions = view.find(Position, organisation_id=organisation)
+            at = by_id_or_alias(view, Organisation, organisation).id
+            positions = view.find(Position, organisation_id=at)
             known = {row.id for row in view.find(ContactRole)} | {p.role for p in positions if p.role}
             if not isinstance(role, str) or role not in known:
                 raise ValidationError.of("ContactRole", "id", role, f"no such role is configured{nearest(role, known)}")
             found = view.find(
-                Position, organisation_id=organisation, role=role, valid_from=at_most(day), valid_until=at_least(day)
+                Position, organisation_id=at, role=role, valid_from=at_most(day), valid_until=at_least(day)
             )
             first = min(found, key=lambda p: (by_start(p), p.id), default=None)
             return None if first is None else view.get(Contact, first.contact_id)
@@ -112,7 +128,8 @@ class People(Appointments):
         self._desk._check_ids({"organisation": organisation})
         with self._desk._view() as view:
             day = self._desk._day(on, view)
-            card = cards.card(view, (), contact=None, organisation=organisation, context="crm", on=day)
+            at = by_id_or_alias(view, Organisation, organisation).id
+            card = cards.card(view, (), contact=None, organisation=at, context="crm", on=day)
             return SpecialContacts(card.special_contacts)
 
     def vips(self, *, on: date | None = None) -> Vips:
@@ -134,7 +151,11 @@ class People(Appointments):
                 Position, role=one_of([r.id for r in roles]), valid_from=at_most(day), valid_until=at_least(day)
             )
             filled = {(p.organisation_id, p.role) for p in held}
-            customers = view.find(Organisation, relationships="customer", order="name")
+            said, unsaid = view.gather(
+                view.query(Organisation, relationships="customer"), view.query(Organisation, relationships=is_none)
+            )
+            everyone = cast("list[Organisation]", [*said, *unsaid])  # who does not say what it is counts as a customer
+            customers = sorted(everyone, key=lambda row: (fold(row.name), row.id))
             return Vacancies(tuple(Vacancy(o, r) for o in customers for r in roles if (o.id, r.id) not in filled))
 
     def org_chart(self, organisation: str, *, on: date | None = None) -> OrgChart:
@@ -144,23 +165,28 @@ class People(Appointments):
         """
         with self._desk._view() as view:
             day = self._desk._day(on, view)
-            account = view.get(Organisation, organisation)
+            account = by_id_or_alias(view, Organisation, organisation)
             positions = view.find(
-                Position, organisation_id=organisation, valid_from=at_most(day), valid_until=at_least(day)
+                Position, organisation_id=account.id, valid_from=at_most(day), valid_until=at_least(day)
             )
             people = by_id(view.find(Contact, id=one_of([p.contact_id for p in positions])))
             return chart(account.id, account.name, positions, people)
 
-    def who_may_read(self, organisation: str) -> WhoMayRead:
-        """Return every active user who may read an organisation today, with their reasons: the auditor's question.
+    def who_may_read(self, organisation: str, *, on: date | None = None) -> WhoMayRead:
+        """Return every active user who may read an organisation on a day (today), with reasons: the auditor's question.
 
-        For trusted desks only. Raises NotFound.
+        For another day assignments, grants, substitutions and broken glass count as they were dated; what has no dates
+        counts as it is now, and `remarks` says so. For trusted desks only. Raises NotFound.
         """
         with self._desk._view() as view:
             view.need_trusted("who_may_read")
-            account, claims = view.claims_on(organisation)
-            decisions = (access.decide(reader, account, claims) for reader in readers(view))
-            return WhoMayRead(organisation, tuple(decision for decision in decisions if decision))
+            day = self._desk._day(on, view)
+            at = by_id_or_alias(view, Organisation, organisation).id
+            account, claims = view.claims_on(at)
+            moments = _moments(claims, day, view.now)
+            decisions = (access.decide(reader, account, claims) for reader in readers(view, moments))
+            allowed = tuple(decision for decision in decisions if decision)
+            return WhoMayRead(at, allowed, day, () if day == view.today else (_UNDATED,))
 
     def orphaned(self) -> Orphans:
         """Return the private organisations that nobody reads, by name: no active key account manager is in force.
@@ -172,3 +198,20 @@ class People(Appointments):
             private = view.find(Organisation, private=True, order="name")
             managed = view.managed(view.find(Assignment, organisation_id=one_of([o.id for o in private])))
             return Orphans(tuple(o for o in private if o.id not in managed))
+
+
+_UNDATED = "users, units, parents, what is private and the policy count as they are now"
+
+
+def _moments(claims: Sequence[access.Claim], day: date, now: datetime) -> Callable[[str], datetime]:
+    """Return for each user the moment of a day to ask about: now, or of another day when a glass was open to them."""
+    if day == now.date():
+        return lambda _: now
+    begins = datetime.combine(day, time(), now.tzinfo)
+    ends = datetime.combine(day, time.max, now.tzinfo)
+    opened: dict[str, datetime] = {}
+    for claim in claims:
+        whom, opens, closes = claim.principal.id, claim.opens_at, claim.closes_at
+        if whom is not None and opens is not None and closes is not None and opens <= ends and closes > begins:
+            opened[whom] = max(opens.astimezone(now.tzinfo), begins)
+    return lambda user: opened.get(user, ends)

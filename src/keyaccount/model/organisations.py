@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 
@@ -27,6 +28,7 @@ from keyaccount.shapes import (
 from keyaccount.values import FrozenMap
 
 PURPOSES = ("company", "shipping", "billing", "private")
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(?!\d)")
 RELATIONSHIPS = ("prospect", "customer", "supplier")
 
 
@@ -37,6 +39,13 @@ def _country(value: str) -> str | None:
 
 def _currency(value: str) -> str | None:
     return None if value in CURRENCIES else "is no ISO 4217 currency such as 'EUR'"
+
+
+def _website(value: str) -> str | None:
+    """Say why a text is no website; one without a scheme is, and what looks like a scheme may be a host and a port."""
+    found = _SCHEME.match(value.strip())
+    known = found is None or found[1].lower() in ("http", "https")
+    return None if known else "must begin with http or https, or with the name of the host"
 
 
 def line(limit: int = 1_000, *, folded: bool = False) -> Text:
@@ -85,7 +94,7 @@ class Organisation(Entity):
     private: bool = field(Flag(), False)
     sector: str | None = field(line())
     category: str | None = field(line())
-    website: str | None = field(line(2_000))
+    website: str | None = field(Text(limit=2_000, line=True, pattern=_website))
     phones: tuple[str, ...] = field(Many(PhoneNumber()), ())
     emails: tuple[str, ...] = field(Many(Email()), ())
     social: Mapping[str, str] = field(Pairs(texts=True), FrozenMap())

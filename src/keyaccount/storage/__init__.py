@@ -76,7 +76,7 @@ class StorageUnit(Protocol):
     def gather(self, queries: Sequence[Query]) -> list[list[Entity]]:
         """Answer several queries in one round trip, in their order."""
 
-    def columns(self, query: Query, fields: Sequence[str]) -> list[tuple[Any, ...]]:
+    def columns(self, query: Query, fields: Sequence[str]) -> Iterator[tuple[Any, ...]]:
         """Answer a query with some fields alone of each record: for rules over very many rows.
 
         They come in the query's order where it gives one or is cut, else in any.

@@ -77,7 +77,7 @@ class EvaluatedUnit:
         with self._guard:
             return [list(run(query, self)) for query in queries]
 
-    def columns(self, query: Query, fields: Sequence[str]) -> list[tuple[Any, ...]]:
+    def columns(self, query: Query, fields: Sequence[str]) -> Iterator[tuple[Any, ...]]:
         """Answer a query with some fields alone of each record."""
         check_fields(query.kind, fields)
         return columns_of(self.find(query), fields)

@@ -108,7 +108,7 @@ class OverlayUnit(SQLUnit):
         elsewhere = self._reading.elsewhere(kind.name)
         return entities(kind, rows) if elsewhere is None else list(map(assembler(kind, elsewhere), rows))
 
-    def columns(self, query: Query, fields: Sequence[str]) -> list[tuple[Any, ...]]:
+    def columns(self, query: Query, fields: Sequence[str]) -> Iterator[tuple[Any, ...]]:
         """Answer a query with some fields alone of each record: a host's are read whole, for they may be anything."""
         if self._reading.elsewhere(query.kind.name) is None:
             return super().columns(query, fields)
@@ -124,7 +124,7 @@ class OverlayUnit(SQLUnit):
         found = self.find(attrs.evolve(query, order=(), limit=None, after=None))
         return grouped(query.kind, found, asked)
 
-    def _totals(self, query: Query, asked: Totals, *, halves: bool) -> list[Total]:
+    def _totals(self, query: Query, asked: Totals, *, halves: bool) -> Iterator[Total]:
         select = Select(query, self._parameters(query.reader), self._reading)
         rows = self._run(select.totals(asked, halves=halves), select.parameters)
         return totals_of(query.kind, asked, rows, halves=halves)

@@ -153,9 +153,9 @@ class Select:
         if self.query.latest is None:
             return f"{self._table} t"
         key, at = (self._shown(kind, "t", field) for field in self.query.latest)
-        met = self._where(kind, "t", paged=False)
+        met = self._where(kind, "t", paged=False, each=True)
         latest = f"SELECT {key} AS shared, MAX({at}) AS latest FROM {self._table} t WHERE {met} GROUP BY {key}"
-        return f"{self._table} t JOIN ({latest}) n ON {key} = n.shared AND {at} = n.latest"
+        return f"({latest}) n CROSS JOIN {self._table} t"  # in this order, as SQLite takes it: the latest are few
 
     @property
     def _table(self) -> str:
@@ -209,14 +209,19 @@ class Select:
 
     # -- conditions
 
-    def _where(self, kind: Kind, at: str, *, paged: bool = True, permitted: bool = True) -> str:
+    def _where(self, kind: Kind, at: str, *, paged: bool = True, permitted: bool = True, each: bool = False) -> str:
+        """Return what must hold of a row, and of the latest that it is one; `each` asks whatever row is meant."""
         numbers = range(len(self.query.where))
         parts = [self._meets(kind, at, number) for number in numbers]
         parts += [part for number in numbers if (part := self._by_key(at, number)) is not None]
         if self._restriction is not None:
             parts += [self._permits(kind, at)] if permitted else []
             within = self._restriction.within(kind, at, self.query.right)
-            parts += [within] if within is not None and not self._is_narrow(kind) else []
+            narrow = self._is_narrow(kind) or (self.query.latest is not None and not each)
+            parts += [within] if within is not None and not narrow else []
+        if self.query.latest is not None and not each:
+            key, latest = (self._shown(kind, at, field) for field in self.query.latest)
+            parts += [f"{key} = n.shared", f"{latest} = n.latest"]
         if self.query.text is not None:
             parts.append(self._sought(at, self.query.text))
         elif paged and self.query.after is not None:
@@ -227,7 +232,7 @@ class Select:
         """Say whether a condition asks for certain records, which an index finds."""
         return any(
             test.op in ("is", "one_of", "above", "below", "dialled")
-            and (field == "id" or kind.link(field) is not None or kind.shapes[field].many or _is_folded(kind, field))
+            and (field == "id" or kind.link(field) is not None or _has_items(kind, field) or _is_folded(kind, field))
             for field, test in self.query.where
         )
 
@@ -482,6 +487,12 @@ def _is_no_text(shape: Shape) -> bool:
 
 def _may_be_nothing(shape: Shape) -> bool:
     return _nothing_last(shape) or (isinstance(shape, Day) and shape.unbounded == "start")
+
+
+def _has_items(kind: Kind, field: str) -> bool:
+    """Say whether few records hold an item of a list: a number, an address; not one of a few words."""
+    shape = kind.shapes[field]
+    return shape.many and not (isinstance(shape, Many) and isinstance(shape.item, Choice))
 
 
 def _is_folded(kind: Kind, field: str) -> bool:

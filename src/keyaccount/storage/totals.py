@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import operator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice, repeat
 from typing import Any
 
@@ -12,7 +13,7 @@ from keyaccount.queries import Total, Totals, key_order
 from keyaccount.shapes import Many
 
 
-def totals_of(kind: Kind, asked: Totals, rows: Iterable[Sequence[Any]], *, halves: bool) -> list[Total]:
+def totals_of(kind: Kind, asked: Totals, rows: Iterable[Sequence[Any]], *, halves: bool) -> Iterator[Total]:
     """Read the totals out of a statement's rows, in their order.
 
     A row holds its key, the number of rows, for each window their number (where it is counted) and sums, and the lowest
@@ -20,7 +21,7 @@ def totals_of(kind: Kind, asked: Totals, rows: Iterable[Sequence[Any]], *, halve
     """
     columns = list(zip(*rows, strict=True))
     if not columns:
-        return []
+        return iter(())
     left, size, counts, sums = iter(columns), len(columns[0]), [], []
     keys = [_read(kind, field, next(left)) for field in asked.by]
     whole = next(left)
@@ -30,9 +31,12 @@ def totals_of(kind: Kind, asked: Totals, rows: Iterable[Sequence[Any]], *, halve
         sums.append(_across(_added(list(islice(left, len(asked.sums) * (1 + halves))), halves=halves), size))
     lows, highs = ([_read(kind, field, next(left)) for field in fields] for fields in (asked.lows, asked.highs))
     keyed, counted, summed, lowest, highest = (_across(each, size) for each in (keys, counts, sums, lows, highs))
-    found = list(map(Total, keyed, whole, counted, summed, lowest, highest))
+    found = map(Total, keyed, whole, counted, summed, lowest, highest)
     places = list(zip(*map(_places, keys), strict=True))
-    return [found[n] for n in sorted(range(size), key=places.__getitem__)] if keys else found
+    if all(map(operator.le, places, places[1:])):  # as databases group them; each is then let go when it was read
+        return found
+    grouped = list(found)
+    return (grouped[n] for n in sorted(range(size), key=places.__getitem__))
 
 
 _HALF = 32

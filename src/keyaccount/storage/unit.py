@@ -125,7 +125,7 @@ class SQLUnit:
                     answers[number] = found
         return answers
 
-    def columns(self, query: Query, fields: Sequence[str]) -> list[tuple[Any, ...]]:
+    def columns(self, query: Query, fields: Sequence[str]) -> Iterator[tuple[Any, ...]]:
         """Answer a query with some fields alone of each record; a text search ranks whole records."""
         check_fields(query.kind, fields)
         if query.text is not None or query.asks_nothing:
@@ -156,13 +156,13 @@ class SQLUnit:
             return grouped(query.kind, found, asked)
         with self._executor.documented():
             try:
-                return iter(self._totals(query, asked, halves=False))
+                return self._totals(query, asked, halves=False)
             except Exception as error:
                 if not self._executor.is_overflow(error):
                     raise
-            return iter(self._totals(query, asked, halves=True))
+            return self._totals(query, asked, halves=True)
 
-    def _totals(self, query: Query, asked: Totals, *, halves: bool) -> list[Total]:
+    def _totals(self, query: Query, asked: Totals, *, halves: bool) -> Iterator[Total]:
         select = Select(query, self._parameters(query.reader), self._dialect)
         rows = self._run(select.totals(asked, halves=halves), select.parameters)
         return totals_of(query.kind, asked, rows, halves=halves)

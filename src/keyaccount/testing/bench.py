@@ -96,7 +96,7 @@ class Bench:
     def _same_columns(self, query: Query, expected: Sequence[Entity]) -> None:
         """Compare single fields of the records of an answer; they come in any order where none is asked for."""
         fields = ("id", *(field for field in query.kind.shapes if field != "id"))
-        rows = self.work.columns(query, fields)
+        rows = list(self.work.columns(query, fields))
         if not query.is_arranged:
             rows = sorted(rows, key=lambda row: str(row[0]))
         for name, *found in zip(fields, *rows, strict=True):
