@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -30,8 +30,16 @@ import keyaccount as ka
 from keyaccount.queries import Query, Window
 from keyaccount.sql import IntKey, Overlay, Scaled, Source, SQLStorage
 
-USERS, TODAY, ME = 50, date(2026, 11, 23), "p7"
+TODAY, ME = date(2026, 11, 23), "p7"
 CLOSED = ka.AccessPolicy(default=None)
+
+
+class Sizes(NamedTuple):
+    """How many accounts, invoices and users there are; each user manages as many accounts as every other."""
+
+    accounts: int
+    invoices: int
+    users: int
 
 
 def clock() -> datetime:
@@ -49,9 +57,10 @@ def accounts(size: int) -> Iterator[ka.Organisation]:
     return (ka.Organisation(str(n), name=name(n, size)) for n in range(size))
 
 
-def assignments(size: int) -> Iterator[ka.Assignment]:
-    """Let each of fifty users manage a fiftieth."""
-    return (ka.Assignment(f"m{n}", f"p{n % USERS}", str(n), valid_from=date(2020, 1, 1)) for n in range(size))
+def assignments(size: Sizes) -> Iterator[ka.Assignment]:
+    """Let each user manage their part."""
+    managed = ((f"m{n}", f"p{n % size.users}", str(n)) for n in range(size.accounts))
+    return (ka.Assignment(*row, valid_from=date(2020, 1, 1)) for row in managed)
 
 
 def bills(size: int, invoices: int) -> Iterator[tuple[int, int, date, int]]:
@@ -70,14 +79,14 @@ def invoice(n: int, party: int, day: date, cents: int) -> ka.Invoice:
 # ---- the three places --------------------------------------------------------------------------------------------
 
 
-def furnished(storage: Any, size: int, invoices: int, weigh: Callable[[], int]) -> tuple[ka.Book, float, int]:
+def furnished(storage: Any, size: Sizes, weigh: Callable[[], int]) -> tuple[ka.Book, float, int]:
     """Fill a storage of ours; return how long the invoices took, and what they weigh."""
     book = ka.Book(storage, clock=clock, policy=CLOSED)
     office = book.trusted("benchmark")
-    office.put(*(ka.User(f"p{n}", name=f"Person {n}") for n in range(USERS)))
-    office.put_many(accounts(size))
+    office.put(*(ka.User(f"p{n}", name=f"Person {n}") for n in range(size.users)))
+    office.put_many(accounts(size.accounts))
     office.put_many(assignments(size))
-    made = [invoice(*row) for row in bills(size, invoices)]
+    made = [invoice(*row) for row in bills(size.accounts, size.invoices)]
     before, start = weigh(), time.perf_counter()
     office.put_many(made)
     return book, time.perf_counter() - start, weigh() - before
@@ -108,11 +117,11 @@ SOURCES = [
 ]
 
 
-def laid_over(engine: sa.Engine, size: int) -> ka.Book:
+def laid_over(engine: sa.Engine, size: Sizes) -> ka.Book:
     """Lay a book over the ERP's tables; users and assignments are ours."""
     book = ka.Book(Overlay(engine, SOURCES), clock=clock, policy=CLOSED)
     office = book.trusted("benchmark")
-    office.put(*(ka.User(f"p{n}", name=f"Person {n}") for n in range(USERS)))
+    office.put(*(ka.User(f"p{n}", name=f"Person {n}") for n in range(size.users)))
     office.put_many(assignments(size))
     return book
 
@@ -135,11 +144,11 @@ def postgres() -> str | None:
 
 
 def jobs(
-    book: ka.Book, raw: Raw, size: int, key: Callable[[str], Any]
+    book: ka.Book, raw: Raw, size: Sizes, key: Callable[[str], Any]
 ) -> dict[str, tuple[Callable[[], Any], Callable[[], Any]]]:
     """Return what is asked, of us and by hand."""
     desk, office = book.desk(ME), book.trusted("benchmark")
-    own = str(7 + USERS * (size // USERS // 2))
+    own = str(7 + size.users * (size.accounts // size.users // 2))
     windows = [Window("issued_on", date(year, 1, 1), date(year + 1, 1, 1)) for year in range(2021, 2026)]
 
     def totals() -> list[Any]:
@@ -206,35 +215,36 @@ def main() -> None:
     given = argparse.ArgumentParser(description=__doc__)
     given.add_argument("--organisations", type=int, default=10_000)
     given.add_argument("--invoices", type=int, default=100_000)
+    given.add_argument("--users", type=int, default=50, help="who share the accounts; at least 8")
     given.add_argument("--only", default="file,PostgreSQL,overlay")
     given.add_argument("--json", type=Path)
     asked = given.parse_args()
-    size, count = asked.organisations, asked.invoices
+    size = Sizes(asked.organisations, asked.invoices, max(8, asked.users))
     found: dict[str, Any] = {
         "python": platform.python_version(),
         "sqlite": sqlite3.sqlite_version,
         "load": os.getloadavg(),
     }
-    print(f"{size:,} organisations, {count:,} invoices; microseconds")
+    print(f"{size.accounts:,} organisations of {size.users} users, {size.invoices:,} invoices; microseconds")
     print(f"{'':12}{'':20}{'keyaccount':>14}{'by hand':>14}{'ratio':>8}")
     with tempfile.TemporaryDirectory() as folder:
         if "file" in asked.only:
-            in_a_file(Path(folder), size, count, found)
+            in_a_file(Path(folder), size, found)
         address = postgres() if "PostgreSQL" in asked.only else None
         if address is not None:
-            on_a_server(address, size, count, found)
+            on_a_server(address, size, found)
         if "overlay" in asked.only:
-            over_an_erp(Path(folder), size, count, found)
+            over_an_erp(Path(folder), size, found)
     if asked.json:
         asked.json.write_text(json.dumps(found, indent=2))
 
 
-def in_a_file(folder: Path, size: int, count: int, found: dict[str, Any]) -> None:
+def in_a_file(folder: Path, size: Sizes, found: dict[str, Any]) -> None:
     """Measure one SQLite file."""
     from keyaccount.storage.sqlite import SQLiteStorage
 
     path = folder / "ours.sqlite"
-    book, seconds, weight = furnished(SQLiteStorage(path), size, count, lambda: path.stat().st_size)
+    book, seconds, weight = furnished(SQLiteStorage(path), size, lambda: path.stat().st_size)
     with sqlite3.connect(path) as connection:
         rows = connection.execute("SELECT * FROM invoice").fetchall()
         made = [
@@ -251,13 +261,13 @@ def in_a_file(folder: Path, size: int, count: int, found: dict[str, Any]) -> Non
         copy.execute("BEGIN")
         copy.executemany(f"INSERT INTO invoice VALUES ({', '.join('?' * len(rows[0]))})", rows)  # noqa: S608
         copy.execute("COMMIT")
-        loaded("file", found, seconds, time.perf_counter() - start, count)
-    kept("file", found, weight, count)
+        loaded("file", found, seconds, time.perf_counter() - start, size.invoices)
+    kept("file", found, weight, size.invoices)
     told("file", found, jobs(book, Raw(sqlite3.connect(path), "?"), size, str))
     book.close()
 
 
-def on_a_server(address: str, size: int, count: int, found: dict[str, Any]) -> None:
+def on_a_server(address: str, size: Sizes, found: dict[str, Any]) -> None:
     """Measure PostgreSQL, in a schema that is dropped again."""
     import psycopg
 
@@ -271,7 +281,7 @@ def on_a_server(address: str, size: int, count: int, found: dict[str, Any]) -> N
         (found,) = driver.execute(tables + "ON n.oid = c.relnamespace WHERE n.nspname = 'kabench' AND c.relkind = 'r'")
         return int(found[0])
 
-    book, seconds, weight = furnished(SQLStorage(engine, schema="kabench"), size, count, weigh)
+    book, seconds, weight = furnished(SQLStorage(engine, schema="kabench"), size, weigh)
     driver.execute("ANALYZE")
     rows = driver.execute("SELECT * FROM kabench.invoice").fetchall()
     driver.execute("CREATE TABLE kabench.copied (LIKE kabench.invoice INCLUDING ALL)")
@@ -279,8 +289,8 @@ def on_a_server(address: str, size: int, count: int, found: dict[str, Any]) -> N
     with driver.transaction(), driver.cursor() as cursor, cursor.copy("COPY kabench.copied FROM STDIN") as copy:
         for row in rows:
             copy.write_row(row)
-    loaded("PostgreSQL", found, seconds, time.perf_counter() - start, count)
-    kept("PostgreSQL", found, weight, count)
+    loaded("PostgreSQL", found, seconds, time.perf_counter() - start, size.invoices)
+    kept("PostgreSQL", found, weight, size.invoices)
     told("PostgreSQL", found, jobs(book, Raw(driver, "%s", "kabench."), size, str))
     book.close()
     driver.execute("DROP SCHEMA kabench CASCADE")
@@ -288,10 +298,10 @@ def on_a_server(address: str, size: int, count: int, found: dict[str, Any]) -> N
     engine.dispose()
 
 
-def over_an_erp(folder: Path, size: int, count: int, found: dict[str, Any]) -> None:
+def over_an_erp(folder: Path, size: Sizes, found: dict[str, Any]) -> None:
     """Measure an overlay over an ERP's tables in SQLite."""
     path = folder / "erp.sqlite"
-    host(path, size, count)
+    host(path, size.accounts, size.invoices)
     engine = sa.create_engine(f"sqlite:///{path}")
     book = laid_over(engine, size)
     told("overlay", found, jobs(book, Raw(sqlite3.connect(path), "?", tables=adapters_raw.HOSTS), size, int))

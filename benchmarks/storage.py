@@ -31,7 +31,7 @@ from measuring import exponent, medians_of, once
 
 import keyaccount as ka
 from keyaccount.catalogue import kind_of
-from keyaccount.queries import Query, Window
+from keyaccount.queries import Query, Totals, Window
 from keyaccount.storage.memory import MemoryStorage
 from keyaccount.storage.sqlite import SQLiteStorage
 
@@ -104,7 +104,7 @@ def ours(storage: Any, size: int) -> dict[str, Callable[[], object]]:
 
     def totals() -> list[tuple[int, int]]:
         with storage.unit(write=False) as unit:
-            (found,) = unit.totals(invoices, (), windows, sums=("net_units",))
+            (found,) = unit.totals(invoices, Totals(windows=windows, sums=("net_units",)))
             return [(count, sums[0]) for count, sums in zip(found.counts, found.sums, strict=True)]
 
     return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -73,6 +74,7 @@ def dialled(keys: Iterable[str]) -> Test:
 
 
 CLOSURES = ("above", "below")
+_INNER = ("dialled", *CLOSURES)
 
 
 @attrs.frozen
@@ -199,7 +201,7 @@ def conditions(kind: Kind, given: Mapping[str, Any], *, inner: bool = False) -> 
 def _refused(shape: Shape, test: Test, *, inner: bool) -> tuple[str, str] | None:
     """Return which value of a condition is refused, as shown, and why; None where it can be asked."""
     why = None
-    if test.op in ("dialled", *CLOSURES):
+    if test.op in _INNER:
         why = None if inner else "cannot be asked here"
     elif isinstance(shape, Many) and not shape.sought:
         why = "cannot be asked for"
@@ -218,6 +220,16 @@ def ordering(kind: Kind, order: str | Iterable[str] | None) -> tuple[tuple[str, 
         return ()
     if not isinstance(names, tuple) or len(names) > 8:  # noqa: PLR2004 - nobody orders by more
         raise ValidationError.of(kind.name, "order", order, "must be a field, or a few")
+    return _ordering(kind, names) if all(type(name) is str for name in names) else _read_order(kind, names)
+
+
+@functools.lru_cache(1_000)
+def _ordering(kind: Kind, names: tuple[str, ...]) -> tuple[tuple[str, bool], ...]:
+    """Remember the orders that are asked for: few, and in each call."""
+    return _read_order(kind, names)
+
+
+def _read_order(kind: Kind, names: tuple[Any, ...]) -> tuple[tuple[str, bool], ...]:
     found = []
     for name in names:
         field = name.removeprefix("-") if isinstance(name, str) else name

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
+from itertools import chain
 from typing import Any, TypeVar, cast
 
 import attrs
@@ -220,24 +221,30 @@ class View:
     def claims_on(self, organisation_id: str) -> tuple[Organisation, list[access.Claim]]:
         """Read a readable organisation as it is, with the claims on it and the covering ones above: for the rule alone.
 
-        NotFound where it cannot be read. One round trip; a second where something stands above it.
+        NotFound where it cannot be read. One round trip, and two more where something stands above it.
         """
-        kind, raw = kind_of(Organisation), self.trusted()
+        kind = kind_of(Organisation)
         _check_id(kind, organisation_id)
-        readable, lineage, *own = self.gather(
+        here = Test("is", organisation_id)
+        readable, raw, *own = self.gather(
             self.query(Organisation, id=organisation_id),
-            _asked(Organisation, id=above((organisation_id,))),
-            *(_asked(cls, organisation_id=Test("is", organisation_id)) for cls in (Assignment, Grant, BreakGlass)),
+            _asked(Organisation, id=here),
+            *(_asked(cls, organisation_id=here) for cls in (Assignment, Grant, BreakGlass)),
         )
         if not readable:
             raise NotFound(kind.name, organisation_id)
-        organisation = cast("Organisation", next(row for row in lineage if row.key == organisation_id))
-        ancestors = one_of([row.key for row in lineage if row is not organisation])
-        covering = raw.gather(
-            *(raw.query(cls, organisation_id=ancestors, covers_subsidiaries=True) for cls in (Assignment, Grant))
-        )
-        found = cast("list[Assignment | Grant | BreakGlass]", [row for rows in (*own, *covering) for row in rows])
+        organisation = cast("Organisation", raw[0])
+        rows = [*chain.from_iterable(own), *self._covering(organisation.parent_id)]
+        found = cast("list[Assignment | Grant | BreakGlass]", rows)
         return organisation, list(access.claims(found, inactive=self._inactive(organisation, found)))
+
+    def _covering(self, parent_id: str | None) -> Iterator[Entity]:
+        """Read the claims that cover subsidiaries on an organisation and on those above it."""
+        if parent_id is None:
+            return
+        lineage = self.work.unit.find(_asked(Organisation, id=above((parent_id,))))
+        where = {"organisation_id": one_of([row.key for row in lineage]), "covers_subsidiaries": Test("is", value=True)}
+        yield from chain.from_iterable(self.gather(_asked(Assignment, **where), _asked(Grant, **where)))
 
     def _inactive(self, organisation: Organisation, records: Iterable[object]) -> set[str]:
         """Return which users of some assignments are not active; asked only where a deputy's right depends on it."""

@@ -23,6 +23,8 @@ from keyaccount.storage.sqlite import SQLiteStorage
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 THE_YEAR = ka.Period.year(2026)
 MOST = {
+    "get": 4,
+    "may": 6,
     "notes": 6,
     "card of an organisation": 12,
     "card of a contact": 12,
@@ -176,6 +178,8 @@ def business(organisation: str, size: int) -> Iterator[Entity]:
 
 
 CALLS: dict[str, Callable[[ka.Desk, list[str]], Any]] = {
+    "get": lambda desk, ids: desk.get(ka.Organisation, ids[0]),
+    "may": lambda desk, ids: desk.may(ids[0], ka.Right.CHANGE),
     "notes": lambda desk, ids: desk.notes(organisation=ids[0], context="crm"),
     "card of an organisation": lambda desk, ids: desk.card(organisation=ids[0], context="crm"),
     "card of a contact": lambda desk, ids: desk.card(contact=ids[0].replace("o", "c"), context="crm"),

@@ -115,13 +115,20 @@ class Dialect:
 
     def elsewhere(self, kind: str) -> Elsewhere | None:
         """Return where a kind's table is read, where that is somewhere else."""
+        if not self.sources:
+            return None
         return next((one for one in self.sources if one.kind == kind), None)
 
     def list_of(self, values: Iterable[str | int]) -> str:
         """Write texts or whole numbers as one parameter."""
         if not self.arrays:
-            return json.dumps(list(values), ensure_ascii=False)
+            return _json(list(values))
         return f"{{{','.join(_in_array(value) for value in values)}}}"
+
+    def rough(self, kind: str) -> frozenset[str]:
+        """Return the fields of a kind on which conditions are finished on the rows."""
+        there = self.elsewhere(kind)
+        return frozenset() if there is None else there.rough
 
     def index(self, name: str) -> str:
         """Return an index's name as it stands where it is made; one that is too long ends in a digest of itself."""
@@ -162,6 +169,9 @@ class Dialect:
             for table, select in named.items()
             if any(table in part for part in parts)
         ]
+
+
+_json = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def _in_array(value: str | int) -> str:

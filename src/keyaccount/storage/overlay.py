@@ -98,15 +98,11 @@ class OverlayUnit(SQLUnit):
 
     def _roughly(self, query: Query) -> Query:
         """Return a query whose answer holds all rows of another's: without a page where SQL cannot say which."""
-        rough = self._rough(query.kind)
+        rough = self._reading.rough(query.kind.name)
         fields = [*(field for field, _ in (*query.where, *query.order)), *(query.latest or ())]
         if rough.isdisjoint(fields):
             return query
         return attrs.evolve(query, order=(), limit=None, after=None, latest=None)
-
-    def _rough(self, kind: Kind) -> frozenset[str]:
-        elsewhere = self._reading.elsewhere(kind.name)
-        return frozenset() if elsewhere is None else elsewhere.rough
 
     def _records(self, kind: Kind, rows: Iterable[Sequence[Any]]) -> list[Entity]:
         elsewhere = self._reading.elsewhere(kind.name)
@@ -122,7 +118,8 @@ class OverlayUnit(SQLUnit):
     def totals(self, query: Query, asked: Totals = COUNTED) -> Iterator[Total]:
         """Total what a reader may see of a query: in the database, save where it cannot be exact."""
         check_totals(query.kind, asked)
-        if self._rough(query.kind).isdisjoint({field for field, _ in query.where} | asked.fields):
+        rough = self._reading.rough(query.kind.name)
+        if rough.isdisjoint({field for field, _ in query.where} | asked.fields):
             return super().totals(query, asked)
         found = self.find(attrs.evolve(query, order=(), limit=None, after=None))
         return grouped(query.kind, found, asked)

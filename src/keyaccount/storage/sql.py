@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeAlias
 
 from keyaccount.catalogue import Kind
-from keyaccount.codec import moment, reader_of, written
+from keyaccount.codec import moment, reader_of, writer_of, written
 from keyaccount.queries import Key, Query, Test, Totals, Window
 from keyaccount.search import prepared
 from keyaccount.shapes import (
@@ -192,6 +192,16 @@ class Select:
         listed = self.dialect.list_of
         return self._operand(number, lambda value: listed(map(sound, read(value))))
 
+    def _one_of(self, column: str, number: int, read: Callable[[Any], Iterable[Any]], *, whole: bool = False) -> str:
+        """Return the condition that a column holds one of the values that are read of an operand.
+
+        A single one is compared with: a list would have to be unpacked first.
+        """
+        test = self.query.where[number][1]
+        if test.op == "is" or len(test.value) == 1:
+            return f"{column} = {self._operand(number, lambda value: next(iter(read(value))))}"
+        return self._among(column, self._operands(number, read), whole=whole)
+
     def _among(self, column: str, values: str, *, whole: bool = False) -> str:
         """Return the condition that a column holds one of the texts, or of the whole numbers, of a list."""
         template = self.dialect.among_whole if whole else self.dialect.among
@@ -201,9 +211,9 @@ class Select:
 
     def _where(self, kind: Kind, at: str, *, paged: bool = True, permitted: bool = True, each: bool = False) -> str:
         """Return what must hold of a row, and of the latest that it is one; `each` asks whatever row is meant."""
-        parts = [self._meets(kind, at, number) for number in range(len(self.query.where))]
-        if self._elsewhere is not None:
-            parts += [part for field, test in self.query.where if (part := self._by_key(at, field, test)) is not None]
+        numbers = range(len(self.query.where))
+        parts = [self._meets(kind, at, number) for number in numbers]
+        parts += [part for number in numbers if (part := self._by_key(at, number)) is not None]
         if self._restriction is not None:
             parts += [self._permits(kind, at)] if permitted else []
             within = self._restriction.within(kind, at, self.query.right)
@@ -246,7 +256,7 @@ class Select:
             reading, column = READINGS[self.dialect.name], f"{at}.{_quoted(field)}"
             return narrowed(self.bind, reading, shape, column, test) or self.dialect.true
         if test.op == "dialled":
-            return self._item(kind, at, DIALLED, self._operands(number, lambda keys: keys))
+            return self._item(kind, at, DIALLED, self._one_of("i.key", number, lambda keys: keys))
         if isinstance(shape, Many):
             return self._meets_many(kind, at, number, shape)
         if isinstance(shape, Pairs):
@@ -260,29 +270,33 @@ class Select:
             return self._within_amount(kind, at, number)
         return self._within(column, shape, number)
 
-    def _by_key(self, at: str, field: str, test: Test) -> str | None:
+    def _by_key(self, at: str, number: int) -> str | None:
         """Ask once more for keys as the host holds them, so that its own index finds them."""
-        there = self._elsewhere
+        field, test = self.query.where[number]
+        there, several = self._elsewhere, test.op == "one_of"
         if there is None or test.op not in ("is", "one_of") or field not in (*there.numbers, *there.texts):
             return None
-        wanted = [test.value] if test.op == "is" else list(test.value)
-        if field in there.texts:
-            return self._among(f'{at}."{field}#"', self.bind(self.dialect.list_of(map(sound, wanted))))
-        numbers = [int(key) for key in wanted if is_number(key)]
-        found = self._among(f'{at}."{field}#"', self.bind(self.dialect.list_of(numbers)), whole=True)
-        return found if numbers else self.dialect.false
+        whole, column = field in there.numbers, f'{at}."{field}#"'
+
+        def keys(value: Any) -> list[Any]:
+            wanted = value if several else (value,)
+            return [int(key) for key in wanted if is_number(key)] if whole else list(wanted)
+
+        return self._among(column, self._operands(number, keys), whole=whole)
 
     def _equals(self, kind: Kind, at: str, number: int, column: str) -> str:
         """Compare with a value, or several; of a reference that may be masked the bare column, which has an index."""
         field, test = self.query.where[number]
         shape, link, rule = kind.shapes[field], kind.link(field), self._restriction
         masked = rule is not None and link is not None and rule.masks(kind, link)
-        bare = f"{at}.{_quoted(field)}" if masked else column
-        if test.op == "is":
-            equal = f"{bare} = {self._operand(number, lambda value: _compared(shape, value))}"
-        else:
-            values = self._operands(number, lambda values: (_compared(shape, value) for value in values))
-            equal = self._among(bare, values, whole=is_whole(shape))
+        bare, several = f"{at}.{_quoted(field)}" if masked else column, test.op == "one_of"
+
+        normal, kept = shape.normal, _keeper(shape)
+
+        def compared(value: Any) -> list[Any]:
+            return [kept(normal(one)) for one in (value if several else (value,))]
+
+        equal = self._one_of(bare, number, compared, whole=is_whole(shape))
         return f"{equal} AND {rule.reachable(link, bare)}" if masked and rule and link else equal
 
     def _bounds(self, number: int) -> Iterator[tuple[str, Callable[[Any], Any]]]:
@@ -307,7 +321,7 @@ class Select:
         )
 
     def _within(self, column: str, shape: Shape, number: int) -> str:
-        kept = functools.partial(_kept, shape)
+        kept = _keeper(shape)
         inside = " AND ".join(
             f"{column} {sign} {self._operand(number, _after(bound, kept))}" for sign, bound in self._bounds(number)
         )
@@ -325,11 +339,13 @@ class Select:
             here = f"{_named(kind, field)} AND i.id = {at}.id"
             return f"NOT EXISTS (SELECT 1 FROM {self._items_of} i WHERE {here}{readable})"
 
-        def key(value: Any) -> str:
-            return key_text(shape.item.key(shape.item.normal(value)))
-
         several = test.op == "one_of"
-        return self._item(kind, at, field, self._operands(number, lambda v: map(key, v if several else (v,))), readable)
+
+        def keys(value: Any) -> list[str]:
+            normal = map(shape.item.normal, value if several else (value,))
+            return [key_text(shape.item.key(one)) for one in normal]
+
+        return self._item(kind, at, field, self._one_of("i.key", number, keys) + readable)
 
     def _meets_pairs(self, kind: Kind, at: str, number: int, shape: Pairs) -> str:
         field, test = self.query.where[number]
@@ -343,7 +359,7 @@ class Select:
             return keys_of_pairs(shape, op, value)
 
         if size == 1:
-            return self._item(kind, at, field, self._operands(number, lambda v: (key for (key,) in wanted(v))))
+            return self._item(kind, at, field, self._one_of("i.key", number, lambda v: [key for (key,) in wanted(v)]))
         return self._item_of_pairs(kind, at, field, self._operand(number, lambda v: _listed_pairs(wanted(v))))
 
     def _item_of_pairs(self, kind: Kind, at: str, field: str, lists: str) -> str:
@@ -351,9 +367,9 @@ class Select:
         wanted = {"wanted": lists, "item": self._items_of, "named": _named(kind, field)}
         return f"{at}.id IN ({self.dialect.has_every.format(**wanted)})"
 
-    def _item(self, kind: Kind, at: str, field: str, keys: str, more: str = "") -> str:
-        among = f"{_named(kind, field)} AND {self._among('i.key', keys)}{more}"
-        found = f"(SELECT i.id FROM {self._items_of} i WHERE {among}) f"
+    def _item(self, kind: Kind, at: str, field: str, holds: str) -> str:
+        """Ask for a lookup key of a field of which a condition holds."""
+        found = f"(SELECT i.id FROM {self._items_of} i WHERE {_named(kind, field)} AND {holds}) f"
         return self.dialect.found_in(kind.name, at, "id", found) if self._elsewhere else f"{at}.id IN {found[:-2]}"
 
     @property
@@ -364,10 +380,10 @@ class Select:
         test = self.query.where[number][1]
         table, up = self.dialect.table(table_of(kind.name).name), _quoted(kind.up or "id")
         row = f"SELECT n.id, n.{up} FROM {table} n"
-        asked = self._operands(number, lambda ids: ids)
         if self.dialect.elsewhere(kind.name) is None:
-            there = self._among("n.id", asked)  # taken for fewer than the rows of a list are, and looked up by index
+            there = self._one_of("n.id", number, lambda ids: ids)  # not a table of rows: that is taken for a large one
         else:
+            asked = self._operands(number, lambda ids: ids)
             wanted = f"(SELECT value AS id FROM {self.dialect.listed.format(list=asked)}) w"
             there = self.dialect.found_in(kind.name, "n", "id", wanted)
         start = f"{row} WHERE {there}"
@@ -494,9 +510,9 @@ def _kept(shape: Shape, value: Any) -> Any:
     return shape.key(value) if isinstance(shape, Text) else written(shape, value)
 
 
-def _compared(shape: Shape, value: Any) -> Any:
-    """Return a value that is asked for as the column holds it."""
-    return _kept(shape, shape.normal(value))
+def _keeper(shape: Shape) -> Callable[[Any], Any]:
+    """Return how a value that is there is written as the column that is compared holds it."""
+    return shape.key if isinstance(shape, Text) else writer_of(shape)
 
 
 def _listed_pairs(wanted: Iterable[Sequence[str]]) -> str:

@@ -62,8 +62,9 @@ class SQLiteStorage:
     def unit(self, *, write: bool) -> Iterator[SQLiteUnit]:
         """Open a unit of work; see the port."""
         with self._borrowed() as connection:
-            _run(connection, "BEGIN IMMEDIATE" if write else "BEGIN")
-            _run(connection, "SELECT seq FROM act LIMIT 1")  # the state is that of the first look, so take one
+            with _documented():
+                connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+                connection.execute("SELECT seq FROM act LIMIT 1")  # the state is that of the first look, so take one
             try:
                 unit = SQLiteUnit(connection)
                 yield unit

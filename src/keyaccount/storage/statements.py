@@ -72,27 +72,38 @@ def _made(queries: Sequence[Query], parameters: dict[str, Any], dialect: Dialect
 
 def _form(queries: Sequence[Query], dialect: Dialect) -> Hashable | None:
     """Return all that the text of a statement depends on; None where the values themselves decide about the text."""
-    found = []
-    for query in queries:
-        if query.text is not None or dialect.elsewhere(query.kind.name) is not None:
-            return None
-        where = tuple(_asked(query.kind.shapes[field], field, test) for field, test in query.where)
-        place = None if query.after is None else tuple(rank for rank, _ in query.after[:-1])
-        restricted = query.reader is not None
-        page = (query.order, query.limit is None, place, query.latest)
-        found.append((query.kind, restricted, query.right, page, where))
+    if any(_is_of_its_own(query, dialect) for query in queries):
+        return None
     reader = reader_of(queries)
-    return dialect, None if reader is None else sort_of(reader), _look_at_few(queries), tuple(found)
+    sort = None if reader is None else sort_of(reader)
+    return dialect, sort, _look_at_few(queries), tuple([_form_of(query) for query in queries])
 
 
-def _asked(shape: Shape, field: str, test: Test) -> tuple[Hashable, ...]:
-    """Return what of a condition decides about the text: never a value."""
+def _is_of_its_own(query: Query, dialect: Dialect) -> bool:
+    """Say whether the values of a query decide about its text: what is searched for, or finished on the rows."""
+    if query.text is not None:
+        return True
+    return bool(dialect.sources) and any(field in dialect.rough(query.kind.name) for field, _ in query.where)
+
+
+def _form_of(query: Query) -> Hashable:
+    """Return what of one query decides about the text, but for the sort of its reader."""
+    shapes = query.kind.shapes
+    where = tuple([(field, test.op, _decides(shapes[field], test)) for field, test in query.where])
+    place = None if query.after is None else tuple([rank for rank, _ in query.after[:-1]])
+    page = query.order, query.limit is None, place, query.latest
+    return query.kind, query.reader is None, query.right, page, where
+
+
+def _decides(shape: Shape, test: Test) -> Hashable:
+    """Return what of an operand decides about the text: never a value."""
     if test.op == "between":
         low, high = test.value
-        return field, test.op, low is None, high is None
+        return low is None, high is None
+    single = test.op in _OF_SEVERAL and len(test.value) == 1
     if isinstance(shape, Pairs) and test.op in ("is", "one_of"):
-        return field, test.op, pairs_asked(shape, test)
-    return field, test.op
+        return pairs_asked(shape, test), single
+    return single
 
 
 def _look_at_few(queries: Iterable[Query]) -> bool:
@@ -110,6 +121,7 @@ def _looks_at_few(query: Query) -> bool:
 
 
 _OF_SOME = ("one_of", "above")
+_OF_SEVERAL = (*_OF_SOME, "below", "dialled")
 
 
 def _picks(kind: Kind, field: str) -> bool:

@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Protocol
 
 import attrs
@@ -38,7 +38,7 @@ from keyaccount.storage import Act, Change, Image, audit
 from keyaccount.storage.audit import chained, content, digested
 from keyaccount.storage.changed import Changed, counts_of, names_of
 from keyaccount.storage.dialects import Dialect
-from keyaccount.storage.records import record_of
+from keyaccount.storage.records import record_of, single
 from keyaccount.storage.restriction import parameters
 from keyaccount.storage.schema import Table, lookup_keys, search_text, stored_columns, table_of
 from keyaccount.storage.sql import Select, shown_fields, unpacked
@@ -47,6 +47,7 @@ from keyaccount.storage.totals import totals_of
 
 _BATCH = 500
 _TOGETHER = 100
+_ONE_BY_ONE = 8
 _ACT = ("seq", "at", "by", "why", "key", "request", "changed", "digests", "chain")
 _PAST = ("kind", "id", "version", "act", "replaced_by", "content", "salt", "digest")
 _ITEM = ("kind", "field", "key", "id")
@@ -87,7 +88,8 @@ class SQLUnit:
 
     def __init__(self, executor: Executor) -> None:
         """Use a connection whose transaction has begun."""
-        self._executor, self._dialect = executor, executor.dialect
+        self._executor = executor
+        self._dialect = self._reading = executor.dialect  # records may be read where they are not written
         self._run = executor.run
         self._act: Act | None = None
         self._seq = 0
@@ -128,7 +130,7 @@ class SQLUnit:
         check_fields(query.kind, fields)
         if query.text is not None or query.asks_nothing:
             return columns_of(self.find(query), fields)
-        select = Select(query, self._parameters(query.reader), self._dialect)
+        select = Select(query, self._parameters(query.reader), self._reading)
         with self._executor.documented():
             rows = self._run(select.rows(fields), select.parameters)
             return read_columns([query.kind.shapes[field] for field in fields], rows)
@@ -143,7 +145,8 @@ class SQLUnit:
             for found in self._run(statement(queries, given, self._dialect), given):
                 number, row = unpacked(found, self._dialect)
                 rows[number].append(row)
-            return [_arranged(query, entities(query.kind, some)) for query, some in zip(queries, rows, strict=True)]
+            asked = zip(queries, rows, strict=True)
+            return [_arranged(query, entities(query.kind, some)) if some else [] for query, some in asked]
 
     def totals(self, query: Query, asked: Totals = COUNTED) -> Iterator[Total]:
         """Total what a reader may see of a query."""
@@ -408,6 +411,10 @@ def _arranged(query: Query, found: list[Entity]) -> list[Entity]:
 
 
 def entities(kind: Kind, rows: Iterable[Sequence[Any]]) -> list[Entity]:
-    """Put records together from rows of the fields that are shown."""
+    """Put records together from rows of the fields that are shown: few one by one, for columns take longer to begin."""
+    left = iter(rows)
+    first = list(islice(left, _ONE_BY_ONE))
+    if len(first) < _ONE_BY_ONE:
+        return [single(kind, row) for row in first]
     cls: Any = kind.cls
-    return assembler(cls, tuple(shown_fields(kind)))(rows)
+    return assembler(cls, tuple(shown_fields(kind)))(chain(first, left))
