@@ -102,7 +102,7 @@ def around(view: View, organisation_id: str) -> list[Contract]:
 
 def known_accounts(view: View, by: object = None, **which: Any) -> dict[str, Known]:
     """Read of some organisations what rules over many accounts ask, by id; `by` is what is split by."""
-    if by == "country":
+    if isinstance(by, str) and by == "country":
         return dict(by_id(view.find(Organisation, **which)))
     return {row[0]: Account(*row) for row in view.columns(Organisation, *Account._fields, **which)}
 

@@ -14,6 +14,7 @@ import attrs
 
 from keyaccount.catalogue import KINDS
 from keyaccount.codec import written
+from keyaccount.model.links import address_of
 from keyaccount.shapes import (
     ID_LIMIT,
     Amount,
@@ -180,7 +181,7 @@ class _Shadow:
         if field == "currency":
             return reading.currency(column, empty=True)
         text = reading.line(column, shape.limit) if shape.line else reading.passage(column, shape.limit)
-        if shape.pattern is not None:  # a web address
+        if shape.pattern is address_of:
             start = f"lower(substr({text}, 1, 8))"
             return f"CASE WHEN {start} = 'https:' || '//' OR substr({start}, 1, 7) = 'http:' || '//' THEN {text} END"
         if not shape.required:
@@ -272,10 +273,16 @@ class _Shadow:
                     yield field
             elif field in self._given:
                 listed = isinstance(shape, (Many, Pairs)) and self._kind.link(field) is None
-                if listed or isinstance(shape, (One, Exact)) or (isinstance(shape, Text) and shape.folded):
+                folded = isinstance(shape, Text) and shape.folded
+                if listed or folded or isinstance(shape, (One, Exact)) or is_checked(field, shape):
                     yield field
             elif isinstance(shape, Many) and self._usual(field):
                 yield field  # where nothing was ever written there is no lookup key
+
+
+def is_checked(field: str, shape: Shape) -> bool:
+    """Say whether a text has a rule that only Python knows."""
+    return isinstance(shape, Text) and shape.pattern not in (None, address_of) and field != "currency"
 
 
 def _literal(value: Any) -> str:

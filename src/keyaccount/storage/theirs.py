@@ -18,6 +18,7 @@ from keyaccount.model.entity import Entity
 from keyaccount.money import Money
 from keyaccount.shapes import Amount, Day, Degrees, Exact, Many, One, Pairs, Shape, Text, shapes_of
 from keyaccount.storage.dialects import Elsewhere
+from keyaccount.storage.shadows import is_checked
 from keyaccount.storage.sql import shown_fields
 
 _UNREADABLE = (KeyAccountError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
@@ -31,7 +32,7 @@ def assembler(kind: Kind, elsewhere: Elsewhere) -> Callable[[Sequence[Any]], Any
     readers = []
     for field in shown_fields(kind):
         shape, default = kind.shapes[field], usual[field].default
-        read = _reader(shape) if field in elsewhere.given else reader_of(shape)
+        read = _reader(field, shape) if field in elsewhere.given else reader_of(shape)
         empty = default if isinstance(shape, (Many, Pairs)) else None
         readers.append((field, read, empty))
     put, new = object.__setattr__, object.__new__
@@ -72,7 +73,9 @@ def _kept(kind: Kind, elsewhere: Elsewhere) -> frozenset[str]:
     return frozenset(fields - set(elsewhere.given)) | {"id", *(link.field for link in kind.links)} | fields & {"about"}
 
 
-def _reader(shape: Shape) -> Callable[[Any], Any] | None:
+def _reader(field: str, shape: Shape) -> Callable[[Any], Any] | None:
+    if is_checked(field, shape):
+        return lambda text: _value(shape, text)
     if isinstance(shape, Many):
         return lambda text: _value(shape, _told(text))
     if isinstance(shape, (One, Pairs, Exact, Degrees)):
