@@ -261,7 +261,7 @@ def contacts(view: View, on: date, per: str = "account") -> tuple[list[Met], lis
     With the positions of the contacts of those that name no account: such an activity counts where they were employed.
     """
     met: dict[str, Any] = {"two_way": True, "at": at_most(view.until(on))}
-    if per == "contact":
+    if isinstance(per, str) and per == "contact":
         return _latest_by_contact(view, ("contact_ids", "organisation_id"), met)
     named = _met(view, latest=("organisation_id", "at"), **met)
     alone, held = _latest_by_contact(view, ("contact_ids",), {**met, "organisation_id": is_none})
