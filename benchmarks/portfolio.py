@@ -28,7 +28,7 @@ import keyaccount as ka
 from keyaccount import portfolio
 
 YEAR, ON = ka.Period.year(2025), date(2026, 3, 1)
-SIZES, ROUNDS = (1_000, 10_000, 100_000), 5
+ROUNDS = 5
 
 
 def company(size: int, seed: int = 1) -> list[ka.Contract]:
@@ -98,11 +98,12 @@ def exponent(times: dict[int, float]) -> float:
 def main() -> None:
     given = argparse.ArgumentParser(description=__doc__)
     given.add_argument("--json", type=Path)
+    given.add_argument("--sizes", default="1000,10000,100000", help="numbers of contracts in memory")
     given.add_argument("--file-size", type=int, default=20_000, help="contracts in the SQLite file")
     given.add_argument("--million", action="store_true", help="also a million contracts, account by account")
     options = given.parse_args()
     figures: dict[str, Any] = {}
-    companies = {size: company(size) for size in SIZES}
+    companies = {size: company(size) for size in map(int, options.sizes.split(","))}
     print(f"{'':20}{'contracts':>10}{'keyaccount':>12}{'plain loop':>12}{'ratio':>7}{'exponent':>10}")
     for name, (ask, loop) in QUESTIONS.items():
         times = {}
@@ -113,7 +114,7 @@ def main() -> None:
             times[size] = ours
             figures[f"{name} {size}"] = {"keyaccount_s": ours, "loop_s": theirs, "ratio": ours / theirs}
             print(f"{name:20}{size:10,}{ours * 1000:9.1f} ms{theirs * 1000:9.1f} ms{ours / theirs:7.2f}", end="")
-            print(f"{exponent(times):10.2f}" if len(times) == len(SIZES) else "")
+            print(f"{exponent(times):10.2f}" if len(times) == len(companies) > 1 else "")
     figures |= on_file(options.file_size)
     if options.million:
         figures["million"] = million()
