@@ -1767,6 +1767,7 @@ MEMBERS: dict[str, Callable[[Any], Any]] = {
     "Vips.to_csv": _list_of,
     "HealthCheck.row": lambda check: check.row("h-org-0"),
     "Invoice.open_amount_on": lambda invoice: invoice.open_amount_on(TODAY),
+    "Invoice.left_on": lambda invoice: invoice.open_amount_on(TODAY),
     "Opportunity.open_on": lambda opportunity: opportunity.open_on(TODAY),
     "Mapping.get": lambda notes_for: notes_for.get("h-org-0"),
 }
