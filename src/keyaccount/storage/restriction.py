@@ -177,17 +177,17 @@ class Restriction:
         return f"WITH RECURSIVE c(id) AS (SELECT {organisation} UNION {step}) SELECT 1 FROM c WHERE {claims}"
 
     @functools.cache  # noqa: B019 - as above
-    def within(self, kind: Kind, at: str, right: Right) -> str | None:
+    def within(self, kind: Kind, at: str, right: Right, *, placed: bool = False) -> str | None:
         """Return a condition that holds for all that is permitted and is found by index, for lists.
 
         None where the reader holds the right everywhere, or where records of the kind may hang on something else than
         an organisation. It takes the place of no rule: it spares looking through what exists for the little that
-        somebody's claims reach.
+        somebody's claims reach. `placed` says that only records which hang on an organisation are asked for.
         """
         if self._sort.everywhere is not None and self._sort.everywhere >= right:
             return None
-        column = "id" if kind.reach == "account" else "organisation_id" if self.at_account(kind) else None
-        if column is None:
+        column = "id" if kind.reach == "account" else "organisation_id"
+        if kind.reach != "account" and not self.at_account(kind, placed=placed):
             return None
         return self._dialect.found_in(kind.name, at, column, self._reached(right))
 
@@ -212,9 +212,12 @@ class Restriction:
         return name
 
     @staticmethod
-    def at_account(kind: Kind) -> bool:
-        """Say whether what is permitted of a kind depends on nothing but the organisation that a record hangs on."""
-        alone = kind.else_any is None and "about" not in kind.shapes
+    def at_account(kind: Kind, *, placed: bool = False) -> bool:
+        """Say whether what is permitted of a kind depends on nothing but the organisation that a record hangs on.
+
+        `placed` asks so of the records alone that hang on one.
+        """
+        alone = (kind.else_any is None or placed) and "about" not in kind.shapes
         return kind.reach == "hangs" and kind.home == ("organisation_id",) and alone
 
     def _reached(self, right: Right) -> str:

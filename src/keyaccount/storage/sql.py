@@ -216,7 +216,8 @@ class Select:
         parts += [part for number in numbers if (part := self._by_key(at, number)) is not None]
         if self._restriction is not None:
             parts += [self._permits(kind, at)] if permitted else []
-            within = self._restriction.within(kind, at, self.query.right)
+            placed = self.query.latest is not None and self.query.latest[0] == "organisation_id"
+            within = self._restriction.within(kind, at, self.query.right, placed=placed)
             narrow = self._is_narrow(kind) or (self.query.latest is not None and not each)
             parts += [within] if within is not None and not narrow else []
         if self.query.latest is not None and not each:
