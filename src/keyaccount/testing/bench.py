@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeAlias
@@ -19,6 +20,8 @@ Make: TypeAlias = Callable[[], Storage]
 """Makes a fresh, empty storage each time."""
 
 _FEW = 5
+_EACH = 4
+"""Of so many questions one is asked for single fields too: the same one of every adapter."""
 
 
 @contextmanager
@@ -90,7 +93,8 @@ class Bench:
         """Compare an answer in full and in order; return it."""
         expected = list(run(query, self.index))
         same_rows(list(self.work.find(query)), expected, told(query))
-        self._same_columns(query, expected)
+        if zlib.crc32(told(query).encode()) % _EACH == 0:
+            self._same_columns(query, expected)
         return expected
 
     def _same_columns(self, query: Query, expected: Sequence[Entity]) -> None:
