@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from fractions import Fraction
 from typing import NamedTuple, Unpack
@@ -196,6 +196,13 @@ def _open(invoices: Iterable[Invoice | Bill], question: Question) -> tuple[list[
             if aged and invoice.due_on is None:
                 undated.append(Excluded(invoice.id, "open, without a due day"))
     return found, tuple(sorted(undated))
+
+
+def late(invoices: Iterable[Invoice | Bill], question: Question) -> Iterator[tuple[str, str, Fraction | int]]:
+    """Yield of what is overdue the account, the currency and the exact amount, in ten-thousandths: for sums."""
+    for one in _open(invoices, question)[0]:
+        if one.days > 0:
+            yield one.invoice.organisation_id, one.currency, one.units
 
 
 def _row(one: _Open, question: Question) -> OverdueInvoice:

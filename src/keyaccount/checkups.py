@@ -39,7 +39,7 @@ def health_check(
     )
     opportunities, promises = [*deals, *decided], [*promises, *kept]
     met, held = ledgers.contacts(view, on)
-    accounts = _accounts(contracts, overdue, opportunities, promises, met)
+    accounts = _accounts(contracts, overdue, opportunities, promises, met, held)
     known = ledgers.customers(view, {*accounts, *ledgers.accounts_in(invoiced, ordered)}, asked)
     facts = health.HealthFacts(
         invoiced=ledgers.of_customers(invoiced, known),

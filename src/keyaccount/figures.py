@@ -353,14 +353,7 @@ class Rates:
         """
         if self.exchange is None or self.currency in (None, currency):
             return units
-        rate = self.exchange(currency, day)
-        if isinstance(rate, bool) or not isinstance(rate, (int, Fraction, Decimal)):
-            raise ValidationError.of(
-                "exchange", currency, str(day), "has no rate; give an int, a Decimal or a Fraction"
-            )
-        if (isinstance(rate, Decimal) and not rate.is_finite()) or rate <= 0:
-            raise ValidationError.of("exchange", currency, str(day), "has a rate that is not above zero")
-        return units * Fraction(rate)
+        return units * _checked_rate(self.exchange(currency, day), currency, day)
 
 
 def rates_to(exchange: Exchange | None, currency: str) -> Exchange:
@@ -375,11 +368,20 @@ def rates_to(exchange: Exchange | None, currency: str) -> Exchange:
 
     def worth(of: str, day: date) -> Decimal | Fraction | int | None:
         rate, own = _rate(exchange, of, day), _rate(exchange, currency, day)
-        if rate is None or own is None or own == 1:
-            return rate
-        return Fraction(rate) / Fraction(own) if own > 0 else None
+        if rate is None or own is None:
+            return None
+        return _checked_rate(rate, of, day) / _checked_rate(own, currency, day)
 
     return worth
+
+
+def _checked_rate(rate: object, currency: str, day: date) -> Fraction:
+    """Return a host's rate; raise ValidationError naming currency and day where it is none: never taken as 1."""
+    if isinstance(rate, bool) or not isinstance(rate, (int, Fraction, Decimal)):
+        raise ValidationError.of("exchange", currency, str(day), "has no rate; give an int, a Decimal or a Fraction")
+    if (isinstance(rate, Decimal) and not rate.is_finite()) or rate <= 0:
+        raise ValidationError.of("exchange", currency, str(day), "has a rate that is not above zero")
+    return Fraction(rate)
 
 
 def _rate(exchange: Exchange | None, currency: str, day: date) -> Decimal | Fraction | int | None:

@@ -8,7 +8,7 @@ A signal nobody supplied is absent from the rows, not zero.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, tzinfo
 from typing import Any, Generic, TypeVar, Unpack
 
@@ -91,7 +91,7 @@ class HealthFacts:
     invoiced: Turnover | None = None
     ordered: Turnover | None = None
     contracts: Sequence[Contract] | None = None
-    open_invoices: Iterable[Invoice | Bill] | None = None
+    open_invoices: Sequence[Invoice | Bill] | None = None
     opportunities: Sequence[Opportunity] | None = None
     contacts: Mapping[str, Contacted] | None = None
     promises: Iterable[Activity] | None = None
@@ -338,7 +338,7 @@ class _Sight:
             "seasonal": found.seasonal,
         }
 
-    def amounts(self, accounts: Iterable[str]) -> dict[tuple[str, str], dict[str, Units]]:
+    def amounts(self, accounts: Collection[str]) -> dict[tuple[str, str], dict[str, Units]]:
         """Return the exact amounts of accounts: for each field and currency a column."""
         rates, on = self.question.rates, self.question.on
         found = defaultdict[tuple[str, str], dict[str, Units]](dict)
@@ -347,19 +347,27 @@ class _Sight:
             column = found[field, currency]
             column[account] = column.get(account, 0) + units
 
+        for account, currency, units in self._converted():
+            add("overdue", account, currency, units)
         for account in accounts:
+            for late in self.overdue.of(account) if rates.exchange is None else ():
+                add("overdue", account, late.open_amount.currency, late.open_amount.units)
             if (one := self.invoiced.get(account)) is not None:
                 for currency, (now, before) in one.amounts.items():
                     add("invoiced", account, currency, now)
                     add("invoiced_before", account, currency, before)
-            for late in self.overdue.of(account):
-                add("overdue", account, late.open_amount.currency, late.open_amount.units)
             for deal in self.deals.of(account):
                 if (value := deal.value) is not None:
                     currency = rates.target(value.currency)
                     add("pipeline", account, currency, rates.convert(value.units, value.currency, on))
                     add("weighted", account, currency, rates.convert(weight(deal), value.currency, on))
         return found
+
+    def _converted(self) -> Iterator[tuple[str, str, Units]]:
+        """Yield what is overdue where it is converted: the rows of invoices are rounded, each by itself."""
+        if self.question.exchange is not None:
+            asked = attrs.evolve(self.question, by=None)
+            yield from billing.late(self.facts.open_invoices or (), asked)
 
     def _late(self, account: str) -> dict[str, Any]:
         late = self.overdue.of(account)

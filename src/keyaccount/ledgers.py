@@ -32,7 +32,7 @@ from keyaccount.values import FrozenMap
 from keyaccount.view import View
 
 Document: TypeAlias = type[Invoice] | type[Order]
-A = TypeVar("A", Activity, Met, Opportunity)
+A = TypeVar("A", Activity, Met, Opportunity, Position)
 
 
 class Again(Protocol):
@@ -151,7 +151,8 @@ def _finder(again: Again, basis: str) -> Find:
         where |= {"currency": currency} if currency is not None else {}
         with again() as view:
             query = _counted(view, cls, organisation_id=one_of(sorted(accounts)), **where)
-            return tuple(row.key for row in view.gather(attrs.evolve(query, order=((day, False),)))[0])
+            rows = view.work.unit.columns(attrs.evolve(query, order=((day, False),)), ("id", "currency"))
+            return tuple(id for id, of in rows if of is not None)  # without one it is in no sum
 
     return find
 
@@ -174,7 +175,7 @@ def with_records(view: View, found: Turnover, basis: Basis) -> Turnover:
 
     def find(accounts: Collection[str], window: Period, currency: str | None) -> Iterable[str]:
         rows = sorted(row for account in accounts for row in by_account.get(account, ()))
-        return tuple(id for on, id, one in rows if on in window and currency in (None, one))
+        return tuple(id for on, id, one in rows if on in window and one is not None and currency in (None, one))
 
     return attrs.evolve(found, find=find)
 
@@ -206,6 +207,15 @@ def documents(view: View, basis: Basis, window: Period) -> Iterator[Any]:
     cls, day = _document(checked_basis(basis))
     where: dict[str, Any] = {day: between(window.start, window.end - ONE_DAY)} if window.days else {"id": one_of(())}
     return view.stream(kind_of(cls), **where)
+
+
+def accounts_of(view: View, basis: Basis, window: Period) -> set[str]:
+    """Return the accounts that have a document in a window."""
+    cls, day = _document(checked_basis(basis))
+    if not window.days:
+        return set()
+    query = _counted(view, cls, **{day: between(window.start, window.end - ONE_DAY)})
+    return {total.key[0] for total in view.totals(query, ("organisation_id",), counted=False)} - {None}
 
 
 def unsettled(view: View, on: date) -> list[Bill]:
@@ -255,13 +265,24 @@ def progress(rows: Iterable[Any], on: date, view: View) -> dict[str, str]:
     return {id: state for id, state in told.items() if state is not None and state != "superseded"}
 
 
-def contacts(view: View, on: date, per: str = "account") -> tuple[list[Met], list[Position]]:
+def met_at(met: Iterable[Met], held: Iterable[Position]) -> set[str]:
+    """Return the accounts that activities may count for: those they name, and where their contacts were employed."""
+    named = {row.organisation_id for row in met if row.organisation_id is not None}
+    return named | {row.organisation_id for row in held}
+
+
+def contacts(view: View, on: date, per: str = "account", group: object = None) -> tuple[list[Met], list[Position]]:
     """Read the latest two-way activities up to a day's end, or now, by account, or by contact and account.
 
     With the positions of the contacts of those that name no account: such an activity counts where they were employed.
+    By contact of a group all are read: one may count for a contact by where somebody else was employed who took part.
     """
     met: dict[str, Any] = {"two_way": True, "at": at_most(view.until(on))}
     if isinstance(per, str) and per == "contact":
+        if group is not None:
+            every = _met(view, **met)
+            people = {id for row in every if row.organisation_id is None for id in row.contact_ids}
+            return every, view.find(Position, contact_id=one_of(sorted(people))) if people else []
         return _latest_by_contact(view, ("contact_ids", "organisation_id"), met)
     named = _met(view, latest=("organisation_id", "at"), **met)
     alone, held = _latest_by_contact(view, ("contact_ids",), {**met, "organisation_id": is_none})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -192,3 +192,104 @@ def test_a_decline_above_the_limit_never_reads_as_the_limit() -> None:
     """20.3 percent is an alert; it is not told as 20."""
     assert actions.fallen(Fraction(203, 1000)) == "-20.3 %"
     assert actions.fallen(Fraction(1, 3)) == "-33 %"
+
+
+# ---- what another reading found --------------------------------------------------------------------------------------
+
+ODD_RATES = (1.1, "1.1", True, Decimal("NaN"), Decimal("Infinity"), 0, -1, "x", [])
+
+
+@pytest.mark.parametrize("wrong", ODD_RATES, ids=repr)
+@pytest.mark.parametrize("of", ["GBP", "USD", "EUR"])
+def test_a_rate_that_is_none_is_refused_whatever_is_asked_for(of: str, wrong: Any) -> None:
+    """Neither side of a rate of another currency than the host's own is taken unseen, and no foreign error crosses."""
+    rates: dict[str, Any] = {"EUR": 1, "GBP": Decimal("1.1"), "USD": Decimal("0.9"), of: wrong}
+    with ka.open(clock=lambda: NOW, exchange=lambda currency, _: rates[currency]) as book:
+        desk = book.trusted("test")
+        desk.put(ka.Organisation("o", name="O"))
+        desk.put(ka.Invoice("i", "o", issued_on=date(2026, 5, 1), due_on=date(2026, 6, 1), net=ka.Money(100, "GBP")))
+        asked = "EUR" if of == "EUR" else "USD"
+        for ask in (desk.portfolio.average_value, desk.portfolio.growth, desk.billing.ageing, desk.health_check):
+            with pytest.raises(ka.ValidationError, match="exchange"):
+                ask(currency=asked)
+
+
+def test_margins_know_who_says_nothing() -> None:
+    """An organisation that does not say what it is counts in margins and discounts as it does in turnover."""
+    line = ka.Line("p", unit_price=ka.Money(100, "EUR"), cost=ka.Money(60, "EUR"))
+    with ka.open(clock=lambda: NOW) as book:
+        desk = book.trusted("test")
+        desk.put(*(ka.Organisation(id, name=id, relationships=told) for id, told in _TOLD.items()))
+        desk.put_many(ka.Invoice(f"i{id}", id, issued_on=date(2026, 5, 1), lines=(line,)) for id in _TOLD)
+        assert desk.portfolio.growth().keys() == ("customer", "silent")
+        assert desk.portfolio.contribution_margin().keys() == ("customer", "silent")
+        assert desk.portfolio.discount_depth().keys() == ("customer", "silent")
+
+
+_TOLD: dict[str, tuple[str, ...]] = {"customer": ("customer",), "silent": (), "supplier": ("supplier",)}
+
+
+def test_overdue_is_rounded_once() -> None:
+    """A thousand small invoices come to the same in the health check as in the ageing: 100,000 yen at 0.00614."""
+    rates: dict[str, Any] = {"EUR": 1, "JPY": Decimal("0.00614")}
+    with ka.open(clock=lambda: NOW, exchange=lambda currency, _: rates[currency]) as book:
+        desk = book.trusted("test")
+        desk.put(ka.Organisation("o", name="O"))
+        day, due = date(2026, 5, 1), date(2026, 6, 1)
+        desk.put_many(
+            ka.Invoice(f"i{n}", "o", issued_on=day, due_on=due, net=ka.Money(100, "JPY")) for n in range(1000)
+        )
+        found = desk.health_check(currency="EUR")
+        assert found.totals.overdue == found[0].overdue == (ka.Money(614, "EUR"),)
+        assert desk.billing.ageing(currency="EUR").totals[0].overdue == ka.Money(614, "EUR")
+
+
+def test_orders_without_lines_prove_nothing() -> None:
+    """An order that counts nothing is no evidence, also where amounts are converted."""
+    line = ka.Line("p", unit_price=ka.Money(100, "EUR"))
+    with ka.open(clock=lambda: NOW, exchange=lambda *_: 1) as book:
+        desk = book.trusted("test")
+        desk.put(ka.Organisation("o", name="O"))
+        for id, lines in (("empty", ()), ("full", (line,))):
+            desk.put(ka.Order(id, "o", ordered_on=date(2026, 5, 1), state="confirmed", lines=lines))
+        for currency in (None, "EUR"):
+            found = desk.portfolio.growth(basis="orders", currency=currency)
+            assert found["o"].records.numerator == ("full",)
+
+
+def test_contacts_at_who_says_nothing_and_at_suppliers() -> None:
+    """A meeting that names no account counts for the employer, with sector and groups; suppliers are none of it."""
+    with ka.open(clock=lambda: NOW) as book:
+        desk = book.trusted("test")
+        desk.put(ka.ClientGroup("g", name="G"))
+        for id, told in _TOLD.items():
+            desk.put(ka.Organisation(id, name=id, relationships=told, sector="steel"), ka.Contact(f"c{id}", name=id))
+            desk.put(ka.GroupMembership(f"m{id}", organisation_id=id, group_id="g"))
+            desk.put(ka.Position(f"p{id}", contact_id=f"c{id}", organisation_id=id))
+            met = datetime(2026, 10, 1, 9, tzinfo=UTC)
+            desk.put(ka.Activity(f"y{id}", contact_ids=(f"c{id}",), kind="meeting", at=met))
+        found = desk.portfolio.days_since_contact(by="sector")
+        assert found.keys() == ("customer", "silent")
+        assert found.whole is not None
+        assert found.whole.parts is not None
+        assert found.whole.parts.keys() == ("steel",)
+        assert desk.portfolio.days_since_contact(group="g").keys() == ("customer", "silent")
+        assert {row.organisation_id for row in desk.health_check()} == {"customer", "silent"}
+
+
+def test_somebody_met_with_a_member_of_a_group() -> None:
+    """Who took part beside somebody of a group's account was met in that group, however long ago."""
+    with ka.open(clock=lambda: NOW) as book:
+        desk = book.trusted("test")
+        desk.put(ka.ClientGroup("g", name="G"), ka.Organisation("x", name="X"), ka.Organisation("k", name="K"))
+        desk.put(ka.GroupMembership("m", organisation_id="k", group_id="g"))
+        for who, where in (("anna", "x"), ("ben", "k")):
+            desk.put(ka.Contact(who, name=who), ka.Position(f"p{who}", contact_id=who, organisation_id=where))
+        for id, people, days in (
+            ("both", ("anna", "ben"), 90),
+            ("anna alone", ("anna",), 10),
+            ("ben alone", ("ben",), 5),
+        ):
+            desk.put(ka.Activity(id, contact_ids=people, kind="meeting", at=NOW - timedelta(days=days)))
+        found = desk.portfolio.days_since_contact(per="contact", group="g")
+        assert {row.part: row.value for row in found} == {"anna": 90, "ben": 5}

@@ -189,12 +189,10 @@ class Portfolio:
         """Return the days since the last contact in both directions, by account, contact or group."""
         with self._desk._view() as view:
             day = self._desk._day(asked.get("on"), view)
-            met, held = ledgers.contacts(view, day, per)
-            known = ledgers.customers(
-                view, (row.organisation_id for row in met if row.organisation_id), {**asked, "per": per}
-            )
+            met, held = ledgers.contacts(view, day, per, asked.get("group"))
+            known = ledgers.customers(view, ledgers.met_at(met, held), {**asked, "per": per})
             options = self._given(view, known.accounts, asked)
-            met = ledgers.with_customers(met, known)
+            met, held = ledgers.with_customers(met, known), ledgers.with_customers(held, known)
             return portfolio.days_since_contact(met, per=per, positions=held, zone=self._desk._book.zone, **options)
 
     def win_ratio(
@@ -258,12 +256,9 @@ class Portfolio:
         """Ask a rule over the documents of twelve months, which are read page by page."""
         with self._desk._view() as view:
             day = self._desk._day(asked.get("on"), view)
-            known = ledgers.customers(view, (), asked)
-            rows = (
-                row
-                for row in ledgers.documents(view, basis, Period.months_to(day, 12))
-                if known.has(row.organisation_id)
-            )
+            window = Period.months_to(day, 12)
+            known = ledgers.customers(view, ledgers.accounts_of(view, basis, window), asked)
+            rows = (row for row in ledgers.documents(view, basis, window) if known.has(row.organisation_id))
             found: Figures = metric(rows, basis=basis, **self._given(view, known.accounts, asked))
             remarks = ledgers.remarks_on_rows(view, basis)
             if not remarks or found.whole is None:
