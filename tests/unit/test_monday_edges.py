@@ -196,7 +196,7 @@ def test_a_decline_above_the_limit_never_reads_as_the_limit() -> None:
 
 # ---- what another reading found --------------------------------------------------------------------------------------
 
-ODD_RATES = (1.1, "1.1", True, Decimal("NaN"), Decimal("Infinity"), 0, -1, "x", [])
+ODD_RATES: tuple[Any, ...] = (1.1, "1.1", True, Decimal("NaN"), Decimal("Infinity"), 0, -1, "x", [])
 
 
 @pytest.mark.parametrize("wrong", ODD_RATES, ids=repr)
