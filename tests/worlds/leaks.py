@@ -361,16 +361,16 @@ LEAKS = (
     Leak(
         "metrics over all contracts",
         "rosters.py",
-        'found = view.find(Contract, order=("organisation_id", "id"))\n    organisations = _family(view, ',
+        'found = view.find(Contract, order=("organisation_id", "id"))\n    organisations = known_accounts(view, ',
         'found = view.trusted().find(Contract, order=("organisation_id", "id"))\n'
-        "    organisations = _family(view.trusted(), ",
+        "    organisations = known_accounts(view.trusted(), ",
         "averages and shares are computed over readable rows",
     ),
     Leak(
         "parents of the accounts of a metric",
         "rosters.py",
-        "return by_id(view.find(Organisation, id=above(sorted(ids))))",
-        "return by_id(view.trusted().find(Organisation, id=above(sorted(ids))))",
+        "organisations = known_accounts(view, by, id=above(",
+        "organisations = known_accounts(view.trusted(), by, id=above(",
         "an account below a hidden one is its own ultimate parent, and inherits no manager",
     ),
     Leak(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from worlds.leaks import LEAKS, Leak, sow
+from worlds.leaks import LEAKS, SOURCE, Leak, sow
 
 SECONDS = 240
 WORLDS = 300
@@ -51,3 +51,9 @@ def test_a_seeded_leak_is_caught(leak: Leak, tmp_path: Path) -> None:
 def test_there_are_enough_leaks() -> None:
     """At least twenty leaks are sown, each under its own name."""
     assert len({leak.name for leak in LEAKS}) == len(LEAKS) >= 20
+
+
+def test_every_leak_has_its_place() -> None:
+    """The text of each leak, also of those that are not sown today, stands in the source exactly once."""
+    source = {leak.file: (SOURCE / "keyaccount" / leak.file).read_text(encoding="utf-8") for leak in LEAKS}
+    assert [leak.name for leak in LEAKS if source[leak.file].count(leak.old) != 1] == []
