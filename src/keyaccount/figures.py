@@ -369,7 +369,7 @@ def rates_to(exchange: Exchange | None, currency: str) -> Exchange:
     def worth(of: str, day: date) -> Decimal | Fraction | int | None:
         rate, own = _rate(exchange, of, day), _rate(exchange, currency, day)
         if rate is None or own is None:
-            return None
+            return rate
         return _checked_rate(rate, of, day) / _checked_rate(own, currency, day)
 
     return worth
