@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import keyaccount as ka
-from keyaccount import actions
+from keyaccount import actions, ledgers
 
 NOW = datetime(2026, 11, 21, 9, tzinfo=UTC)
 ACME = ka.Organisation("acme", name="ACME", relationships=("customer",))
@@ -244,8 +244,10 @@ def test_overdue_is_rounded_once() -> None:
         assert desk.billing.ageing(currency="EUR").totals[0].overdue == ka.Money(614, "EUR")
 
 
-def test_orders_without_lines_prove_nothing() -> None:
-    """An order that counts nothing is no evidence, also where amounts are converted."""
+@pytest.mark.parametrize("most", [10_000, -1], ids=["read with the sums", "looked up when asked"])
+def test_orders_without_lines_prove_nothing(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An order that counts nothing is no evidence, also where amounts are converted, or documents are very many."""
+    monkeypatch.setattr(ledgers, "EAGER", most)
     line = ka.Line("p", unit_price=ka.Money(100, "EUR"))
     with ka.open(clock=lambda: NOW, exchange=lambda *_: 1) as book:
         desk = book.trusted("test")
